@@ -1,0 +1,1 @@
+"""Helpers shared by all parts: files, environment, processes, events, logging and drawing."""
