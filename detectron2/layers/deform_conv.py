@@ -1,0 +1,170 @@
+"""Convolutions whose taps move by learned offsets, through ``torchvision.ops.deform_conv2d``."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
+
+Size = int | tuple[int, int]
+
+
+class _DeformConvBase(nn.Module):
+    """Weight, settings and forward of both forms."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size,
+        padding: Size,
+        dilation: Size,
+        groups: int,
+        deformable_groups: int,
+        norm: nn.Module | None,
+        activation: Callable[[Tensor], Tensor] | None,
+    ) -> None:
+        super().__init__()
+        for name, channels, parts in (
+            ("in_channels", in_channels, groups),
+            ("out_channels", out_channels, groups),
+            ("in_channels", in_channels, deformable_groups),
+        ):
+            if channels % parts:
+                raise ValueError(f"{type(self).__name__}: {name} {channels} does not divide into {parts} groups")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = _pair(kernel_size)
+        self.stride = _pair(stride)
+        self.padding = _pair(padding)
+        self.dilation = _pair(dilation)
+        self.groups = groups
+        self.deformable_groups = deformable_groups
+        self.norm = norm
+        self.activation = activation
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias: Tensor | None = None
+
+    def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
+        if x.numel() == 0:
+            # same shape and same graph as the deformed one, which the native code refuses to compute for no pixels
+            x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        else:
+            from torchvision.ops import deform_conv2d
+
+            x = deform_conv2d(x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.activation is None else self.activation(x)
+
+    def extra_repr(self) -> str:
+        names = ["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation"]
+        names += ["groups", "deformable_groups"]
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"{settings}, bias={self.bias is not None}"
+
+
+class DeformConv(_DeformConvBase):
+    """Deformable convolution (Dai et al., Deformable Convolutional Networks, section 2.1)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        deformable_groups: int = 1,
+        bias: bool = False,
+        norm: nn.Module | None = None,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """
+        Args:
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups: as for ``torch.nn.Conv2d``.
+            deformable_groups: groups of channels that share their offsets.
+            bias: only False; the form with a mask has one.
+            norm, activation: applied to the output.
+
+        Raises:
+            ValueError: ``bias=True``, or channels that do not divide into the groups.
+        """
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            deformable_groups,
+            norm,
+            activation,
+        )
+        if bias:
+            raise ValueError("DeformConv has no bias; use ModulatedDeformConv, or a norm")
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, offset: Tensor) -> Tensor:
+        """
+        Args:
+            x: ``Tensor[N, C_in, H, W]``.
+            offset: ``Tensor[N, deformable_groups * kh * kw * 2, H', W']``, (dy, dx) of each tap in input pixels.
+
+        Returns:
+            ``Tensor[N, C_out, H', W']``.
+        """
+        return self._convolve(x, offset, None)
+
+
+class ModulatedDeformConv(_DeformConvBase):
+    """Deformable convolution with a weight for each tap (Zhu et al., Deformable ConvNets v2, section 3.2)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        deformable_groups: int = 1,
+        bias: bool = True,
+        norm: nn.Module | None = None,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """Arguments as for ``DeformConv``; ``bias`` may be either."""
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            deformable_groups,
+            norm,
+            activation,
+        )
+        bound = 1 / math.sqrt(in_channels * self.kernel_size[0] * self.kernel_size[1])
+        nn.init.uniform_(self.weight, -bound, bound)
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
+        """
+        Args:
+            x: ``Tensor[N, C_in, H, W]``.
+            offset: ``Tensor[N, deformable_groups * kh * kw * 2, H', W']``, (dy, dx) of each tap in input pixels.
+            mask: ``Tensor[N, deformable_groups * kh * kw, H', W']``, factor of each tap.
+
+        Returns:
+            ``Tensor[N, C_out, H', W']``.
+        """
+        return self._convolve(x, offset, mask)
