@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _HOW_TO_BUILD = "`make native` in a checkout builds it"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(stem: str) -> str:
     """Load one library. Returns "" on success, else why not."""
     if os.environ.get("DETECTRON2_NATIVE") == "0":
@@ -31,7 +31,7 @@ def _load(stem: str) -> str:
     return ""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _cpu_problem() -> str:
     problem = _load("_native_cpu")
     if not problem:
@@ -41,14 +41,14 @@ def _cpu_problem() -> str:
     return problem
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _cuda_problem() -> str:
     if torch.version.cuda is None:  # its symbols come from libtorch_cuda
         return "this PyTorch has no CUDA"
     return _cpu_problem() or _load("_native_cuda")  # the CPU library defines the operators' schemas
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _explain(problem: str) -> None:
     level = logging.WARNING if "does not load" in problem else logging.INFO
     logging.getLogger(__name__).log(level, "Native operators fall back to torchvision: %s.", problem)

@@ -1,8 +1,6 @@
 // Checks and type conversions that the CPU and the CUDA entry points share.
 #pragma once
 
-#include <optional>
-
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
@@ -36,8 +34,7 @@ inline torch::headeronly::ScalarType compute_type(const torch::stable::Tensor& t
 }
 
 inline torch::stable::Tensor cast(const torch::stable::Tensor& tensor, torch::headeronly::ScalarType type) {
-  // the wrapped optional picks the overload with a type; a bare value would be read as a device
-  return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, std::optional(type));
+  return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type);
 }
 
 }  // namespace detectron2

@@ -1,0 +1,56 @@
+# make quickstart   train, evaluate and draw with a small detector on generated data
+# make test         the whole test suite
+# make native       build the optional native operators (DETECTRON2_NATIVE=cuda: CUDA ones too)
+# make lint         ruff and mypy
+# make bench        time operators, models, loader, evaluation and imports
+#
+# All of them work in $(VENV), which is made at first use. PYTHON names the interpreter to make it with.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PIP := $(VENV_PYTHON) -m pip --quiet --disable-pip-version-check --no-input
+NATIVE_SOURCES := $(shell find detectron2/layers/csrc -type f) setup.py
+NATIVE_LIBRARY := detectron2/_native_cpu.so
+
+.PHONY: quickstart test native lint bench install
+.DELETE_ON_ERROR:
+
+quickstart: install
+	$(VENV_PYTHON) tools/quickstart.py
+
+test: install
+	$(VENV_PYTHON) -m pytest tests $(PYTEST_ARGS)
+
+lint: install
+	PATH="$(abspath $(VENV))/bin:$$PATH" dev/lint.sh
+
+bench: install
+	$(VENV_PYTHON) -m tools.bench $(BENCH_ARGS)
+
+native: $(INSTALLED)
+	$(VENV_PYTHON) setup.py --quiet build_ext --inplace
+
+install: $(INSTALLED) $(NATIVE_LIBRARY)
+
+$(INSTALLED): pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "$(PYTHON) is older than Python 3.10: name a newer one, make PYTHON=python3.12"; exit 1; }
+	@test -x $(VENV_PYTHON) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): some minutes, most of them for PyTorch"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install --editable ".[dev,native,video]"
+	@touch $@
+
+# The package works without: a missing compiler or a failed build costs speed only.
+$(NATIVE_LIBRARY): $(NATIVE_SOURCES) | $(INSTALLED)
+	@if command -v $${CXX:-g++} > /dev/null; then \
+	  $(VENV_PYTHON) setup.py --quiet build_ext --inplace && touch $@ \
+	    || echo "The native operators did not build (above); torchvision's are used instead."; \
+	else \
+	  echo "No C++ compiler ($${CXX:-g++}): torchvision's operators are used instead of the native ones."; \
+	fi
