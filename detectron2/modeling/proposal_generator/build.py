@@ -1,0 +1,23 @@
+"""Proposal generators by name."""
+
+from typing import Any
+
+from fvcore.common.registry import Registry
+from torch import nn
+
+from detectron2.layers.shape_spec import ShapeSpec
+
+PROPOSAL_GENERATOR_REGISTRY = Registry("PROPOSAL_GENERATOR")
+PROPOSAL_GENERATOR_REGISTRY.__doc__ = """Classes built as ``cls(cfg, input_shape)`` that propose boxes from features."""
+
+
+def build_proposal_generator(cfg: Any, input_shape: dict[str, ShapeSpec]) -> nn.Module | None:
+    """Build the generator that ``MODEL.PROPOSAL_GENERATOR.NAME`` names.
+
+    Returns:
+        the module, or None for "PrecomputedProposals": those come with the data.
+    """
+    name = cfg.MODEL.PROPOSAL_GENERATOR.NAME
+    if name == "PrecomputedProposals":
+        return None
+    return PROPOSAL_GENERATOR_REGISTRY.get(name)(cfg, input_shape)
