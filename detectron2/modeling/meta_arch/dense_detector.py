@@ -12,7 +12,7 @@ from detectron2.modeling.postprocessing import detector_postprocess  # noqa: F40
 from detectron2.structures.boxes import Boxes
 from detectron2.structures.image_list import ImageList
 from detectron2.structures.instances import Instances
-from detectron2.utils.events import get_event_storage
+from detectron2.utils.events import get_event_storage, has_event_storage
 
 from .inputs import ground_truth, normalized_image_list, register_pixel_statistics, rescaled_to_inputs
 from .training_images import is_due, put_boxes_image
@@ -179,7 +179,9 @@ class DenseDetector(nn.Module):
         )
         boxes = candidates.pred_boxes.tensor
         if not torch.isfinite(boxes).all():
-            raise FloatingPointError(f"{type(self).__name__} predicted boxes that are not finite: training has diverged")
+            raise FloatingPointError(
+                f"{type(self).__name__} predicted boxes that are not finite: training has diverged"
+            )
         keep = batched_nms(boxes, candidates.scores, candidates.pred_classes, self.test_nms_thresh)
         return candidates[keep[: self.max_detections_per_image]]
 
@@ -215,7 +217,8 @@ class DenseDetector(nn.Module):
         return self._averages[name]
 
     def _log_positive_anchors(self, num_positive: int, num_images: int) -> None:
-        get_event_storage().put_scalar("num_pos_anchors", num_positive / num_images)
+        if has_event_storage():
+            get_event_storage().put_scalar("num_pos_anchors", num_positive / num_images)
 
     def _move_to_current_device(self, x: Tensor) -> Tensor:
         return move_device_like(x, self.pixel_mean)

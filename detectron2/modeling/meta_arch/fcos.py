@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-from fvcore.nn import sigmoid_focal_loss_jit  # noqa: F401  (public name of this module)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detectron2.config import configurable
 from detectron2.layers.nms import batched_nms  # noqa: F401
-from detectron2.layers.shape_spec import ShapeSpec
+from detectron2.layers.shape_spec import ShapeSpec  # noqa: F401
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.backbone.backbone import Backbone
 from detectron2.modeling.backbone.build import build_backbone
@@ -25,6 +24,14 @@ from .fcos_head import FCOSHead
 from .retinanet import RetinaNetHead, focal_loss_of_levels  # noqa: F401
 
 __all__ = ["FCOS"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sigmoid_focal_loss_jit":  # at first use: importing it makes TorchScript warn that it is deprecated
+        from fvcore.nn import sigmoid_focal_loss_jit
+
+        return sigmoid_focal_loss_jit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @META_ARCH_REGISTRY.register()
@@ -126,9 +133,7 @@ class FCOS(DenseDetector):
         return self.losses(anchors, logits, gt_labels, deltas, gt_boxes, centerness)
 
     @torch.no_grad()
-    def label_anchors(
-        self, anchors: list[Boxes], gt_instances: list[Instances]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def label_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]) -> tuple[list[Tensor], list[Tensor]]:
         """Label every location of all levels, A in number, for each image.
 
         Args:

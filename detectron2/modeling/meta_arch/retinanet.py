@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from fvcore.nn import sigmoid_focal_loss_jit  # noqa: F401  (public name of this module)
 from torch import Tensor, nn
 
 from detectron2.config import configurable
 from detectron2.layers.batch_norm import CycleBatchNormList, get_norm  # noqa: F401
 from detectron2.layers.focal_loss import class_focal_loss
 from detectron2.layers.nms import batched_nms  # noqa: F401
-from detectron2.layers.wrappers import cat
+from detectron2.layers.shape_spec import ShapeSpec  # noqa: F401
+from detectron2.layers.wrappers import cat  # noqa: F401
 from detectron2.modeling.anchor_generator import build_anchor_generator
 from detectron2.modeling.backbone.backbone import Backbone
 from detectron2.modeling.backbone.build import build_backbone
@@ -26,6 +26,14 @@ from .dense_detector import DenseDetector, permute_to_N_HWA_K  # noqa: F401
 from .retinanet_head import RetinaNetHead
 
 __all__ = ["RetinaNet"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sigmoid_focal_loss_jit":  # at first use: importing it makes TorchScript warn that it is deprecated
+        from fvcore.nn import sigmoid_focal_loss_jit
+
+        return sigmoid_focal_loss_jit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @META_ARCH_REGISTRY.register()
@@ -102,9 +110,7 @@ class RetinaNet(DenseDetector):
             "head_in_features": settings.IN_FEATURES,
             "anchor_generator": build_anchor_generator(cfg, feature_shapes),
             "box2box_transform": Box2BoxTransform(weights=settings.BBOX_REG_WEIGHTS),
-            "anchor_matcher": Matcher(
-                settings.IOU_THRESHOLDS, settings.IOU_LABELS, allow_low_quality_matches=True
-            ),
+            "anchor_matcher": Matcher(settings.IOU_THRESHOLDS, settings.IOU_LABELS, allow_low_quality_matches=True),
             "num_classes": settings.NUM_CLASSES,
             "focal_loss_alpha": settings.FOCAL_LOSS_ALPHA,
             "focal_loss_gamma": settings.FOCAL_LOSS_GAMMA,
@@ -171,9 +177,7 @@ class RetinaNet(DenseDetector):
         return {"loss_cls": loss_cls / normalizer, "loss_box_reg": loss_box_reg / normalizer}
 
     @torch.no_grad()
-    def label_anchors(
-        self, anchors: list[Boxes], gt_instances: list[Instances]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def label_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]) -> tuple[list[Tensor], list[Tensor]]:
         """Label every anchor of all levels, A in number, for each image.
 
         Args:

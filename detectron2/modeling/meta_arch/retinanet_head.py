@@ -3,12 +3,13 @@
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from detectron2.config import configurable
 from detectron2.layers.batch_norm import CycleBatchNormList, get_norm
 from detectron2.layers.shape_spec import ShapeSpec
+from detectron2.modeling.anchor_generator import build_anchor_generator
+from detectron2.modeling.weight_init import normal_fill
 
 # Norms with batch statistics, which differ from level to level: each level keeps its own.
 _PER_LEVEL_NORMS = {"BN": nn.BatchNorm2d, "SyncBN": nn.SyncBatchNorm}
@@ -59,8 +60,6 @@ class RetinaNetHead(nn.Module):
     @classmethod
     def from_config(cls, cfg: Any, input_shape: list[ShapeSpec]) -> dict[str, Any]:
         """Read ``MODEL.RETINANET``; the number of anchors comes from the anchor generator's settings."""
-        from detectron2.modeling.anchor_generator import build_anchor_generator
-
         settings = cfg.MODEL.RETINANET
         counts = set(build_anchor_generator(cfg, input_shape).num_cell_anchors)
         if len(counts) != 1:
@@ -121,5 +120,4 @@ def initialize_convolutions(head: nn.Module) -> None:
     """Start every convolution of a head with weights from N(0, 0.01²) and zero biases."""
     for module in head.modules():
         if isinstance(module, nn.Conv2d):
-            torch.nn.init.normal_(module.weight, std=0.01)
-            torch.nn.init.zeros_(module.bias)
+            normal_fill(module, std=0.01)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detectron2.utils.events import get_event_storage
+from detectron2.utils.events import get_event_storage, has_event_storage
 
 
 def put_boxes_image(inputs: dict[str, Any], boxes: Tensor, image_format: str, tag: str) -> None:
@@ -33,4 +33,4 @@ def put_boxes_image(inputs: dict[str, Any], boxes: Tensor, image_format: str, ta
 
 def is_due(period: int) -> bool:
     """Whether this iteration of the running training is one whose pictures are wanted; never for period 0."""
-    return period > 0 and get_event_storage().iter % period == 0
+    return period > 0 and has_event_storage() and get_event_storage().iter % period == 0
