@@ -1,0 +1,168 @@
+"""From pycocotools' objects to hotcoco's, by columns instead of one Python object a detection.
+
+hotcoco evaluates as pycocotools does, ties and crowds included. What the two treat differently is refused here by
+``Unsupported``, so that the caller takes pycocotools: annotation ids of 0 (pycocotools reads a match with id 0 as no
+match), repeated ids, ids that are not numbers, and NaN scores.
+"""
+
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+
+MIN_VERSION = (1, 3)
+# larger integers are not exact in the float64 columns
+_LARGEST_EXACT = 2**53
+
+
+class Unsupported(Exception):
+    """Why hotcoco cannot be used; the text is for the log."""
+
+
+class DetectionList:
+    """Stands in for ``coco_gt.loadRes(results)``, and only runs it when something of the ``COCO`` object is asked for.
+
+    The fast evaluation needs no index of the detections, and building it takes longer than the evaluation.
+    """
+
+    def __init__(self, coco_gt: COCO, results: list[dict[str, Any]]) -> None:
+        """
+        Args:
+            coco_gt: the ground truth.
+            results: detections in COCO's result format; not changed.
+
+        Raises:
+            ValueError: a detection is of an image that the ground truth lacks.
+        """
+        self._coco_gt = coco_gt
+        self.results = results
+        self._index: COCO | None = None
+        unknown = set(map(itemgetter("image_id"), results)) - coco_gt.imgs.keys()
+        if unknown:
+            some = ", ".join(map(repr, sorted(unknown, key=str)[:5]))
+            raise ValueError(f"detections for {len(unknown)} images that the ground truth does not have, e.g. {some}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_coco_gt" not in self.__dict__:
+            raise AttributeError(name)
+        if self._index is None:
+            self._index = self._coco_gt.loadRes([dict(result) for result in self.results])
+        return getattr(self._index, name)
+
+
+def _hotcoco() -> Any:
+    try:
+        import hotcoco
+    except ImportError as error:
+        raise Unsupported(
+            f"hotcoco cannot be imported ({error}); `pip install hotcoco` makes it much faster"
+        ) from error
+    version = tuple(int(part) for part in hotcoco.__version__.split(".")[:2])
+    if version < MIN_VERSION:
+        raise Unsupported(f"hotcoco {hotcoco.__version__} is too old, {'.'.join(map(str, MIN_VERSION))} is needed")
+    return hotcoco
+
+
+def build(coco_gt: COCO, coco_dt: COCO | DetectionList, params: Any) -> Any:
+    """hotcoco's evaluator over the same data.
+
+    Args:
+        coco_gt: ground truth.
+        coco_dt: detections.
+        params: pycocotools' parameters; ``iouType`` is used here, the rest by ``configure``.
+
+    Raises:
+        Unsupported: pycocotools has to do it.
+    """
+    if len(params.imgIds) == 0 or len(params.catIds) == 0:
+        raise Unsupported("params.imgIds or params.catIds is empty, which hotcoco takes for all of them")
+    hotcoco = _hotcoco()
+    _check_ids(coco_gt, "ground truth")
+    try:
+        gt = hotcoco.COCO(coco_gt.dataset)
+        dt = _load_detections(hotcoco, gt, coco_dt, params.iouType)
+        return hotcoco.COCOeval(gt, dt, params.iouType)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise Unsupported(f"hotcoco does not read this data: {error}") from error
+
+
+def _check_ids(coco: COCO, what: str) -> None:
+    if 0 in coco.anns:
+        raise Unsupported(f"the {what} has an annotation with id 0, which COCO's protocol cannot match; count from 1")
+    if len(coco.anns) != len(coco.dataset.get("annotations", ())):
+        raise Unsupported(f"the {what} has annotations that share an id")
+
+
+def _load_detections(hotcoco: Any, gt: Any, coco_dt: COCO | DetectionList, iou_type: str) -> Any:
+    if isinstance(coco_dt, DetectionList):
+        results = coco_dt.results
+        _check_scores(results)
+        table = _box_table(results) if iou_type == "bbox" and results and results[0].get("bbox") else None
+        return gt.load_res(results if table is None else table)
+    _check_ids(coco_dt, "detections")
+    annotations = coco_dt.dataset.get("annotations", [])
+    _check_scores(annotations)
+    table = _box_table(annotations) if iou_type == "bbox" else None
+    if table is not None:
+        # the table implies ids in order and the area of the box, as ``loadRes`` gives them
+        areas = _column(annotations, "area")
+        if np.array_equal(areas, table[:, 3] * table[:, 4]):
+            return gt.load_res(table)
+    return hotcoco.COCO({"info": {}, **coco_dt.dataset})
+
+
+def _check_scores(records: list[dict[str, Any]]) -> None:
+    if np.isnan(_column(records, "score")).any():
+        raise Unsupported("there are detections with a score of NaN, which have no place in the ranking")
+
+
+def _column(records: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.fromiter(map(itemgetter(name), records), np.float64, len(records))
+
+
+def _box_table(records: list[dict[str, Any]]) -> np.ndarray | None:
+    """Float64[N, 7] of image id, x, y, width, height, score, class id; None where floats cannot carry the ids."""
+    table = np.empty((len(records), 7))
+    table[:, 0] = _column(records, "image_id")
+    table[:, 6] = _column(records, "category_id")
+    if len(records) and np.abs(table[:, [0, 6]]).max() >= _LARGEST_EXACT:
+        return None
+    table[:, 5] = _column(records, "score")
+    if set(map(len, map(itemgetter("bbox"), records))) - {4}:
+        raise ValueError("a detection has a bbox without exactly four numbers")
+    boxes = np.fromiter(chain.from_iterable(map(itemgetter("bbox"), records)), np.float64, 4 * len(records))
+    table[:, 1:5] = boxes.reshape(-1, 4)
+    return table
+
+
+def settings(params: Any) -> dict[str, Any]:
+    """pycocotools' parameters under hotcoco's names, as plain lists that can be compared."""
+    area_ranges = [[float(low), float(high)] for low, high in params.areaRng]
+    labels = [str(label) for label in params.areaRngLbl]
+    plain = {
+        "img_ids": [int(i) for i in params.imgIds],
+        "cat_ids": [int(i) for i in params.catIds],
+        "iou_thrs": [float(t) for t in params.iouThrs],
+        "rec_thrs": [float(t) for t in params.recThrs],
+        "max_dets": [int(n) for n in params.maxDets],
+        "area_rng": area_ranges,
+        "area_rng_lbl": labels if len(labels) == len(area_ranges) else [str(r) for r in area_ranges],
+        "use_cats": bool(params.useCats),
+    }
+    if params.iouType == "keypoints":
+        plain["kpt_oks_sigmas"] = [float(s) for s in params.kpt_oks_sigmas]
+    return plain
+
+
+def configure(evaluator: Any, params: Any) -> dict[str, Any]:
+    """Hand pycocotools' parameters to hotcoco's evaluator.
+
+    Returns:
+        The settings made.
+    """
+    plain = settings(params)
+    for name, value in plain.items():
+        setattr(evaluator.params, name, value)
+    return plain
