@@ -94,6 +94,6 @@ def _padded_size(sizes: list[tuple[int, int]], square: int, divisor: int) -> tup
             raise ValueError(f"ImageList: an image of {height} x {width} does not fit in square_size {square}")
         height = width = square
     if divisor > 1:
-        height = (height + divisor - 1) // divisor * divisor
-        width = (width + divisor - 1) // divisor * divisor
+        # written as size plus rest, which torch.export knows to be no smaller than the size
+        height, width = height + -height % divisor, width + -width % divisor
     return height, width
