@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 
 VENV_PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-PIP := $(VENV_PYTHON) -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check --no-input
 NATIVE_SOURCES := $(shell find detectron2/layers/csrc -type f) setup.py
 NATIVE_LIBRARY := detectron2/_native_cpu.so
 
