@@ -40,7 +40,8 @@ class FrozenBatchNorm2d(nn.Module):
         return torch.addcmul(_per_channel(shift, x), x, _per_channel(scale, x))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        state_dict.pop(prefix + "num_batches_tracked", None)  # from a trained BatchNorm2d; means nothing here
+        if "num_batches_tracked" not in self._buffers:
+            state_dict.pop(prefix + "num_batches_tracked", None)  # from a trained BatchNorm2d; means nothing here
         local_metadata = args[0]
         if local_metadata.get("version", 0) < 2:
             # such files hold affine channels only: weight and bias with the statistics folded in
@@ -89,6 +90,9 @@ def _copy_statistics(source: nn.Module, target: nn.Module) -> None:
         value = getattr(source, name)
         if value is not None:
             getattr(target, name).data = value.detach().clone()
+    if getattr(source, "num_batches_tracked", None) is not None:
+        # means nothing to a frozen norm, but published weights of frozen stages have the entry
+        target.register_buffer("num_batches_tracked", source.num_batches_tracked.detach().clone())
     target.train(source.training)
 
 
