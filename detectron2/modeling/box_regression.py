@@ -101,6 +101,18 @@ class Box2BoxTransformLinear:
         return 0.5 * (low + high), size
 
 
+def check_box_reg_loss_type(name: str) -> str:
+    """Return ``name``, a kind of box regression loss.
+
+    Raises:
+        ValueError: when there is no such kind.
+    """
+    allowed = ("smooth_l1", *_IOU_LOSSES)
+    if name not in allowed:
+        raise ValueError(f"box_reg_loss_type (BBOX_REG_LOSS_TYPE) {name!r} is not one of {', '.join(allowed)}")
+    return name
+
+
 def _centre_form(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Columns centre x, centre y, width, height of XYXY boxes."""
     x0, y0, x1, y1 = boxes.unbind(-1)
@@ -139,8 +151,6 @@ def _dense_box_regression_loss(
     if box_reg_loss_type == "smooth_l1":
         deltas = box2box_transform.get_deltas(references, targets)
         return smooth_l1_loss(predictions, deltas, beta=smooth_l1_beta, reduction="sum")
-    if box_reg_loss_type not in _IOU_LOSSES:
-        allowed = ", ".join(["smooth_l1", *_IOU_LOSSES])
-        raise ValueError(f"box_reg_loss_type {box_reg_loss_type!r} is not one of {allowed}")
+    check_box_reg_loss_type(box_reg_loss_type)
     boxes = box2box_transform.apply_deltas(predictions, references)
     return _IOU_LOSSES[box_reg_loss_type](boxes, targets, reduction="sum")

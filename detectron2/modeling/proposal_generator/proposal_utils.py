@@ -47,13 +47,13 @@ def find_top_rpn_proposals(
         pre_nms_topk: boxes kept for each level and image before suppression.
         post_nms_topk: boxes kept for each image after it.
         min_box_size: boxes must exceed this many pixels in width and height once clipped to the image.
-        training: whether predictions that are not finite are an error; otherwise they are dropped.
+        training: whether single predictions that are not finite are an error; otherwise they are dropped.
 
     Returns:
         for each image ``Instances`` with ``proposal_boxes`` and ``objectness_logits``, best first.
 
     Raises:
-        FloatingPointError: in training, when a selected box or logit is NaN or infinite.
+        FloatingPointError: when a selected box or logit is NaN or infinite in training, or all of them in inference.
     """
     indices = select_top_scores(pred_objectness_logits, pre_nms_topk)
     scores = cat([logits.gather(1, i) for logits, i in zip(pred_objectness_logits, indices, strict=True)], dim=1)
@@ -61,10 +61,11 @@ def find_top_rpn_proposals(
     counts = torch.tensor([i.shape[1] for i in indices], device=scores.device)
     levels = torch.repeat_interleave(counts, output_size=scores.shape[1])
     finite = boxes.isfinite().all(dim=2) & scores.isfinite()
-    if training and not finite.all():
+    if not finite.all() and (training or not finite.any()):
         raise FloatingPointError(
             f"{int((~finite).sum())} of {finite.numel()} proposals of the RPN have a box or a score that is NaN or "
-            "infinite: training has diverged. Lower SOLVER.BASE_LR or lengthen SOLVER.WARMUP_ITERS, or clip gradients"
+            "infinite: the weights are broken, or training has diverged. Lower SOLVER.BASE_LR or lengthen "
+            "SOLVER.WARMUP_ITERS, or clip gradients"
         )
     return [
         _proposals_of_image(

@@ -11,7 +11,7 @@ from detectron2.config import configurable
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d, cat  # noqa: F401
 from detectron2.modeling.anchor_generator import build_anchor_generator
-from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss
+from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss, check_box_reg_loss_type
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.modeling.proposal_generator.proposal_utils import (
@@ -95,7 +95,7 @@ class RPN(nn.Module):
         if not isinstance(loss_weight, dict):
             loss_weight = {"loss_rpn_cls": loss_weight, "loss_rpn_loc": loss_weight}
         self.loss_weight = loss_weight
-        self.box_reg_loss_type = box_reg_loss_type
+        self.box_reg_loss_type = check_box_reg_loss_type(box_reg_loss_type)
         self.smooth_l1_beta = smooth_l1_beta
 
     @classmethod

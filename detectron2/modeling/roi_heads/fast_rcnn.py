@@ -10,7 +10,7 @@ from detectron2.config import configurable
 from detectron2.layers.nms import batched_nms  # noqa: F401  (public name of this module)
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import cat, cross_entropy, nonzero_tuple
-from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss
+from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss, check_box_reg_loss_type
 from detectron2.modeling.weight_init import normal_fill
 from detectron2.structures.boxes import Boxes  # noqa: F401
 from detectron2.structures.instances import Instances
@@ -51,7 +51,7 @@ class FastRCNNOutputLayers(nn.Module):
         fed_loss_num_classes: number of classes sampled for it.
 
     Raises:
-        ValueError: for a federated loss without ``use_sigmoid_ce`` or weights.
+        ValueError: for an unknown ``box_reg_loss_type``, or a federated loss without ``use_sigmoid_ce`` or weights.
     """
 
     @configurable
@@ -87,7 +87,7 @@ class FastRCNNOutputLayers(nn.Module):
 
         self.box2box_transform = box2box_transform
         self.smooth_l1_beta = smooth_l1_beta
-        self.box_reg_loss_type = box_reg_loss_type
+        self.box_reg_loss_type = check_box_reg_loss_type(box_reg_loss_type)
         self.test_score_thresh = test_score_thresh
         self.test_nms_thresh = test_nms_thresh
         self.test_topk_per_image = test_topk_per_image
