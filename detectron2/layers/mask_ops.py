@@ -1,9 +1,10 @@
 """From masks predicted in boxes to masks of the whole image."""
 
-import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -42,11 +43,8 @@ def paste_masks_in_image(
         return masks.new_empty((0, height, width), dtype=torch.uint8)
 
     on_cpu = masks.device.type == "cpu"
-    # a CPU does best with one box at a time, and only the pixels around it; a GPU with as many as memory allows
-    chunks = count if on_cpu else math.ceil(count * height * width * BYTES_PER_FLOAT / GPU_MEM_LIMIT)
     canvas = masks.new_zeros((count, height, width), dtype=torch.bool if threshold >= 0 else torch.uint8)
-    for rows in torch.arange(count).chunk(chunks):
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
+    for part in _parts(count, height * width, on_cpu):
         soft, region = _do_paste_mask(masks[part, None], box_tensor[part], height, width, skip_empty=on_cpu)
         target = canvas[(part, *region)]
         if threshold >= 0:
@@ -54,6 +52,13 @@ def paste_masks_in_image(
         else:
             target.copy_(soft * 255)
     return canvas
+
+
+def _parts(count: int, pixels: int, on_cpu: bool) -> Iterator[slice]:
+    """Masks to paste at once: on a CPU one, with only the pixels around it; on a GPU what its memory holds."""
+    size = 1 if on_cpu else max(1, GPU_MEM_LIMIT // (pixels * BYTES_PER_FLOAT))
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def _do_paste_mask(
@@ -87,3 +92,52 @@ def _interpolation(pixels: slice, start: Tensor, end: Tensor, size: int) -> Tens
     cell = torch.arange(size, device=start.device, dtype=start.dtype)
     weights = (1 - (position[..., None] - cell).abs()).clamp(min=0)
     return weights.nan_to_num(0.0)  # a box without extent
+
+
+def _paste_masks_tensor_shape(
+    masks: Tensor, boxes: Tensor, image_shape: tuple[Tensor, Tensor], threshold: float = 0.5
+) -> Tensor:
+    """``paste_masks_in_image`` for a height and width that are scalar tensors, as while tracing."""
+    return paste_masks_in_image(masks, boxes, (int(image_shape[0]), int(image_shape[1])), threshold)
+
+
+def paste_mask_in_image_old(mask: Tensor, box: Tensor, img_h: int, img_w: int, threshold: float) -> Tensor:
+    """Paste one mask by resizing it to whole pixels: less exact, kept for comparisons with old results.
+
+    Args:
+        mask: probabilities, ``Tensor[M, M]``.
+        box: ``Tensor[4]``; its corners are rounded down, and the last row and column count as inside.
+        img_h, img_w: size of the canvas.
+        threshold: inside is what lies above; a negative value asks for probability times 255.
+
+    Returns:
+        uint8 ``Tensor[img_h, img_w]``.
+    """
+    x0, y0, x1, y1 = box.int().tolist()
+    size = (max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1))
+    resized = F.interpolate(mask.float()[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
+    values = resized > threshold if threshold >= 0 else resized * 255
+    canvas = torch.zeros(img_h, img_w, dtype=torch.uint8, device=mask.device)
+    top, left = max(y0, 0), max(x0, 0)
+    target = canvas[top : max(y0 + size[0], top), left : max(x0 + size[1], left)]
+    target.copy_(values[top - y0 :, left - x0 :][: target.shape[0], : target.shape[1]])
+    return canvas
+
+
+def pad_masks(masks: Tensor, padding: int) -> tuple[Tensor, float]:
+    """Put a border of zeros around masks.
+
+    Args:
+        masks: ``Tensor[N, M, M]``.
+        padding: width of the border in cells.
+
+    Returns:
+        ``Tensor[N, M + 2 * padding, M + 2 * padding]``, and the factor by which the masks have grown.
+    """
+    return F.pad(masks, (padding,) * 4), (masks.shape[-1] + 2 * padding) / masks.shape[-1]
+
+
+def scale_boxes(boxes: Tensor, scale: float) -> Tensor:
+    """Grow boxes ``Tensor[N, 4]`` about their centres by a factor."""
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    return torch.cat([centre - half, centre + half], dim=1)
