@@ -18,8 +18,7 @@ def _models() -> list[str]:
     return [
         name
         for name, model in fact("state_dicts").items()
-        if (name in VARIANTS or model.get("how", {}).get("note", "") is None)
-        and model["how"].get("config") in known
+        if (name in VARIANTS or model.get("how", {}).get("note", "") is None) and model["how"].get("config") in known
     ]
 
 
