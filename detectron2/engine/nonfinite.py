@@ -34,6 +34,7 @@ def explain_non_finite_loss(
     model: nn.Module,
     records: list[ForwardRecord],
     autocast: Callable[[], AbstractContextManager],
+    stepped: bool = False,
 ) -> str:
     """Runs the forward passes of a step once more and names the first module with a non-finite output.
 
@@ -41,6 +42,7 @@ def explain_non_finite_loss(
         model: the model as it was for the step, before the optimizer changed it.
         records: the forward passes of the step.
         autocast: gives the precision context of the step.
+        stepped: the optimizer has changed the model since, so that running it again would tell nothing.
 
     Returns:
         Lines that name the images and the module.
@@ -48,11 +50,10 @@ def explain_non_finite_loss(
     lines = []
     for record in records:
         images = _image_names(record.data)
-        try:
-            culprit = _first_non_finite_module(model, record, autocast)
-        except Exception as error:  # the report must not replace the message about the loss
-            logger.exception("The forward pass of the report on a non-finite loss failed:")
-            culprit = f"not found, the second forward pass failed: {error}"
+        if stepped:
+            culprit = "not known, the optimizer has stepped already; train without async_write_metrics to learn it"
+        else:
+            culprit = _try_first_non_finite_module(model, record, autocast)
         lines.append(f"  images: {', '.join(images)}\n  first non-finite module: {culprit}")
     return "\n".join(lines)
 
@@ -64,6 +65,16 @@ def _image_names(data: Any) -> list[str]:
         fields = sample if isinstance(sample, dict) else {}
         names.append(str(fields.get("file_name", fields.get("image_id", f"sample {index} of the batch"))))
     return names
+
+
+def _try_first_non_finite_module(
+    model: nn.Module, record: ForwardRecord, autocast: Callable[[], AbstractContextManager]
+) -> str:
+    try:
+        return _first_non_finite_module(model, record, autocast)
+    except Exception as error:  # the report must not replace the message about the loss
+        logger.exception("The forward pass of the report on a non-finite loss failed:")
+        return f"not found, the second forward pass failed: {error}"
 
 
 def _first_non_finite_module(

@@ -147,7 +147,7 @@ class SimpleTrainer(TrainerBase):
         try:
             self.write_metrics(*arguments)
         except FloatingPointError as error:
-            self._raise_explained(error, self._forward_records)
+            self._raise_explained(error, self._forward_records, stepped=False)
 
     def _finish_pending_metrics(self) -> None:
         if self._pending_metrics is None:
@@ -157,11 +157,11 @@ class SimpleTrainer(TrainerBase):
         try:
             future.result()
         except FloatingPointError as error:
-            self._raise_explained(error, records)
+            self._raise_explained(error, records, stepped=True)
 
-    def _raise_explained(self, error: FloatingPointError, records: list[ForwardRecord]) -> None:
+    def _raise_explained(self, error: FloatingPointError, records: list[ForwardRecord], stepped: bool) -> None:
         """Every process comes here, as every process knows the losses of all."""
-        explanation = explain_non_finite_loss(self.model, records, self._autocast)
+        explanation = explain_non_finite_loss(self.model, records, self._autocast, stepped)
         by_rank = comm.all_gather(explanation)
         if len(by_rank) > 1:
             explanation = "\n".join(f"process {rank}:\n{text}" for rank, text in enumerate(by_rank))
