@@ -41,7 +41,8 @@ def _batch(num_images: int = 2, height: int = 64, width: int = 96):
     torch.manual_seed(1)
     images = ImageList(torch.zeros(num_images, 3, height, width), [(height, width)] * num_images)
     features = {
-        name: torch.randn(num_images, 6, height // s, width // s) for name, s in zip(SHAPES, STRIDES, strict=True)
+        name: torch.randn(num_images, 6, height // shape.stride, width // shape.stride)
+        for name, shape in SHAPES.items()
     }
     boxes = torch.tensor([[10.0, 12.0, 40.0, 36.0], [30.0, 4.0, 90.0, 60.0]])
     truth = [Instances((height, width), gt_boxes=Boxes(boxes.clone())) for _ in range(num_images)]
