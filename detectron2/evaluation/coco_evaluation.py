@@ -182,7 +182,7 @@ class COCOEvaluator(DatasetEvaluator):
         self._logger.info("Preparing results for COCO format ...")
         coco_results = list(itertools.chain.from_iterable(p["instances"] for p in predictions))
         tasks = self._tasks or self._tasks_from_predictions(coco_results)
-        _restore_category_ids(coco_results, self._metadata)
+        coco_results = _with_category_ids(coco_results, self._metadata)
         if self._output_dir is not None:
             path = result_files.save_results(coco_results, self._output_dir)
             self._logger.info("Saved results to %s", path)
@@ -247,21 +247,20 @@ def _load_coco(json_file: str) -> Any:
         return COCO(path)
 
 
-def _restore_category_ids(coco_results: list[dict[str, Any]], metadata: Any) -> None:
-    """Contiguous class ids to those of the data set, in place.
+def _with_category_ids(coco_results: list[dict[str, Any]], metadata: Any) -> list[dict[str, Any]]:
+    """Copies of the results with the data set's class ids in place of contiguous ones.
 
     Raises:
         ValueError: the model predicts a class that the data set does not have.
     """
     to_contiguous = metadata.get("thing_dataset_id_to_contiguous_id")
     if to_contiguous is None:
-        return
+        return coco_results
     to_dataset = {contiguous: dataset_id for dataset_id, contiguous in to_contiguous.items()}
-    for result in coco_results:
-        category = result["category_id"]
-        if category not in to_dataset:
-            raise ValueError(
-                f"a prediction of image {result['image_id']} has class {category}, but data set {metadata.name!r} has "
-                f"only {len(to_dataset)} classes: does the model's NUM_CLASSES belong to this data set?"
-            )
-        result["category_id"] = to_dataset[category]
+    unknown = next((result for result in coco_results if result["category_id"] not in to_dataset), None)
+    if unknown is not None:
+        raise ValueError(
+            f"a prediction of image {unknown['image_id']} has class {unknown['category_id']}, but data set "
+            f"{metadata.name!r} has only {len(to_dataset)} classes: does the model's NUM_CLASSES belong to this data set?"
+        )
+    return [{**result, "category_id": to_dataset[result["category_id"]]} for result in coco_results]

@@ -52,7 +52,12 @@ class DetectionList:
         return getattr(self._index, name)
 
 
-def _hotcoco() -> Any:
+def load() -> Any:
+    """The hotcoco package.
+
+    Raises:
+        Unsupported: it is missing or too old.
+    """
     try:
         import hotcoco
     except ImportError as error:
@@ -78,7 +83,7 @@ def build(coco_gt: COCO, coco_dt: COCO | DetectionList, params: Any) -> Any:
     """
     if len(params.imgIds) == 0 or len(params.catIds) == 0:
         raise Unsupported("params.imgIds or params.catIds is empty, which hotcoco takes for all of them")
-    hotcoco = _hotcoco()
+    hotcoco = load()
     _check_ids(coco_gt, "ground truth")
     try:
         gt = hotcoco.COCO(coco_gt.dataset)

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import torch
 
+from detectron2.checkpoint.atomic import atomic_write
 from detectron2.structures.boxes import BoxMode
 from detectron2.utils.file_io import PathManager
 
@@ -34,30 +35,20 @@ def _is_local(path: str) -> bool:
 
 
 @contextmanager
-def _atomic(path: str, mode: str) -> Iterator[IO[Any]]:
-    """Open a file for writing under another name, which becomes ``path`` when the block ends well."""
-    if not _is_local(path):
-        with PathManager.open(path, mode) as f:
+def _open(path: str) -> Iterator[IO[bytes]]:
+    if _is_local(path):
+        PathManager.mkdirs(os.path.dirname(path) or ".")
+        with atomic_write(path, "evaluation results") as f:
             yield f
-        return
-    PathManager.mkdirs(os.path.dirname(path) or ".")
-    partial = f"{path}.partial"
-    try:
-        with open(partial, mode) as f:
+    else:
+        with PathManager.open(path, "wb") as f:
             yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
-            os.remove(partial)
-        raise
 
 
 def save_predictions(predictions: list[dict[str, Any]], output_dir: str) -> str:
     """Write ``instances_predictions.pth``: what the evaluator collected, image by image. Returns the path."""
     path = os.path.join(output_dir, "instances_predictions.pth")
-    with _atomic(path, "wb") as f:
+    with _open(path) as f:
         torch.save(predictions, f)
     return path
 
@@ -65,8 +56,8 @@ def save_predictions(predictions: list[dict[str, Any]], output_dir: str) -> str:
 def save_results(coco_results: list[dict[str, Any]], output_dir: str) -> str:
     """Write ``coco_instances_results.json`` in COCO's result format. Returns the path."""
     path = os.path.join(output_dir, "coco_instances_results.json")
-    with _atomic(path, "w") as f:
-        f.write(json.dumps(coco_results))
+    with _open(path) as f:
+        f.write(json.dumps(coco_results).encode())
     return path
 
 
@@ -80,6 +71,6 @@ def save_proposals(predictions: list[dict[str, Any]], output_dir: str) -> str:
         "bbox_mode": BoxMode.XYXY_ABS.value,
     }
     path = os.path.join(output_dir, "box_proposals.pkl")
-    with _atomic(path, "wb") as f:
+    with _open(path) as f:
         pickle.dump(content, f)
     return path
