@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from detectron2.layers.roi_align import ROIAlign
 from detectron2.layers.wrappers import cat, nonzero_tuple, shapes_to_tensor  # noqa: F401
@@ -47,11 +48,7 @@ def convert_boxes_to_pooler_format(box_lists: list[Boxes]) -> Tensor:
     Returns:
         ``Tensor[M, 1 + B]``: index of the image in the batch, then the box.
     """
-    boxes = torch.cat([image.tensor for image in box_lists])
-    counts = torch.tensor([len(image) for image in box_lists], device=boxes.device)
-    images = torch.arange(len(box_lists), dtype=boxes.dtype, device=boxes.device)
-    column = torch.repeat_interleave(images, counts, output_size=boxes.shape[0])
-    return torch.cat((column.unsqueeze(1), boxes), dim=1)
+    return torch.cat([F.pad(boxes.tensor, (1, 0), value=float(image)) for image, boxes in enumerate(box_lists)])
 
 
 class ROIPooler(nn.Module):

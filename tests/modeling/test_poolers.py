@@ -107,3 +107,20 @@ def test_inputs_that_do_not_fit_are_refused(numbers):
         pooler(pyramid(numbers)[:3], boxes)
     with pytest.raises(ValueError, match="1 images for a batch of 2"):
         pooler(pyramid(numbers), boxes[:1])
+
+
+class _OneImage(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pooler = ROIPooler(3, SCALES, 2, "ROIAlignV2")
+
+    def forward(self, features, boxes):
+        return self.pooler(features, [Boxes(boxes)])
+
+
+def test_exports_with_the_number_of_boxes_left_open(numbers):
+    module = _OneImage()
+    features = [feature[:1] for feature in pyramid(numbers)]
+    sizes = {"features": [None] * 4, "boxes": {0: torch.export.Dim("boxes", min=2)}}
+    program = torch.export.export(module, (features, numbers["b1"]), dynamic_shapes=sizes)
+    torch.testing.assert_close(program.module()(features, numbers["b0"]), module(features, numbers["b0"]))
