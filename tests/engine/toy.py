@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from detectron2.structures import Boxes, Instances, PolygonMasks
+
 
 class ToyDetector(nn.Module):
     """Regresses the mean colour of an image.
@@ -43,6 +45,21 @@ class ToyDetector(nn.Module):
         if self.red:
             losses["loss_red"] = error[:, 0].mean() / (1.0 + self.normalizer)
         return losses
+
+
+def detection_sample(seed: int, num_boxes: int) -> dict[str, Any]:
+    """A random image for a real detector, with boxes and square masks."""
+    generator = torch.Generator().manual_seed(seed)
+    height, width = 96, 128
+    corners = torch.rand(num_boxes, 2, generator=generator) * 50
+    boxes = torch.cat([corners, corners + 20 + 20 * torch.rand(num_boxes, 2, generator=generator)], dim=1)
+    instances = Instances((height, width))
+    instances.gt_boxes = Boxes(boxes)
+    instances.gt_classes = torch.randint(0, 3, (num_boxes,), generator=generator)
+    polygons = [[box[[0, 1, 2, 1, 2, 3, 0, 3]].double().numpy()] for box in boxes]
+    instances.gt_masks = PolygonMasks(polygons)
+    image = (torch.rand(3, height, width, generator=generator) * 255).to(torch.uint8)
+    return {"image": image, "height": height, "width": width, "file_name": f"{seed}.png", "instances": instances}
 
 
 def batches(size: int = 4, seed: int = 0, constant: bool = False) -> Iterator[list[dict[str, Any]]]:
