@@ -55,7 +55,8 @@ def get_default_optimizer_params(
 
     Example::
 
-        torch.optim.SGD(get_default_optimizer_params(model, weight_decay_norm=0), lr=0.01, weight_decay=1e-4)
+        groups = get_default_optimizer_params(model, base_lr=0.02, bias_lr_factor=2.0)
+        optimizer = torch.optim.AdamW(groups, lr=0.02)
     """
     defaults = {k: v for k, v in (("lr", base_lr), ("weight_decay", weight_decay)) if v is not None}
     by_name = dict(overrides or {})
