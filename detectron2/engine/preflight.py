@@ -150,6 +150,8 @@ def _check_num_classes(cfg: CfgNode) -> None:
 
 
 def _check_weights(weights: str) -> None:
+    from ..checkpoint import catalog  # noqa: F401  makes catalog:// known to the path manager
+
     path = weights.split("?", 1)[0]
     if not path:
         return
