@@ -265,3 +265,22 @@ def test_a_kill_at_any_time_leaves_a_whole_checkpoint(tmp_path):
     extra = checkpointer.resume_or_load("", resume=True)
     assert torch.all(model.weight == extra["iteration"])
     assert all(name.endswith(".pth") for name in checkpointer.get_all_checkpoint_files())
+
+
+def _load_on_rank(rank, folder, store):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    torch.manual_seed(rank)
+    model = nn.Linear(3, 3)
+    # Only rank 0 sees the file, as with a disk that belongs to one machine.
+    path = f"{folder}/model.pth" if rank == 0 else f"{folder}/not_here/model.pth"
+    DetectionCheckpointer(model).load(path)
+    torch.save(model.weight.detach(), f"{folder}/loaded_{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_a_process_without_the_file_gets_the_model_from_the_main_process(tmp_path):
+    weights = nn.Linear(3, 3).state_dict()
+    torch.save({"model": weights}, tmp_path / "model.pth")
+    torch.multiprocessing.spawn(_load_on_rank, (str(tmp_path), str(tmp_path / "store")), nprocs=2)
+    for rank in range(2):
+        assert torch.equal(torch.load(tmp_path / f"loaded_{rank}.pt"), weights["weight"])
