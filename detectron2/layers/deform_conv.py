@@ -16,36 +16,34 @@ class _DeformConvBase(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size,
-        padding: Size,
-        dilation: Size,
-        groups: int,
-        deformable_groups: int,
+        channels: tuple[int, int],
+        groups: tuple[int, int],
         norm: nn.Module | None,
         activation: Callable[[Tensor], Tensor] | None,
+        **sizes: Size,
     ) -> None:
+        """
+        Args:
+            channels: before and after.
+            groups: of the convolution, and of channels that share their offsets.
+            norm, activation: applied to the output.
+            sizes: kernel_size, stride, padding and dilation.
+
+        Raises:
+            ValueError: channels that do not divide into the groups.
+        """
         super().__init__()
-        for name, channels, parts in (
-            ("in_channels", in_channels, groups),
-            ("out_channels", out_channels, groups),
-            ("in_channels", in_channels, deformable_groups),
-        ):
-            if channels % parts:
-                raise ValueError(f"{type(self).__name__}: {name} {channels} does not divide into {parts} groups")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = _pair(kernel_size)
-        self.stride = _pair(stride)
-        self.padding = _pair(padding)
-        self.dilation = _pair(dilation)
-        self.groups = groups
-        self.deformable_groups = deformable_groups
+        self.in_channels, self.out_channels = channels
+        self.groups, self.deformable_groups = groups
+        for side, parts in (("in", "groups"), ("out", "groups"), ("in", "deformable_groups")):
+            count, divisor = getattr(self, f"{side}_channels"), getattr(self, parts)
+            if count % divisor:
+                raise ValueError(f"{type(self).__name__}: {side}_channels {count} does not divide by {parts} {divisor}")
+        for name, size in sizes.items():
+            setattr(self, name, _pair(size))
         self.norm = norm
         self.activation = activation
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.weight = nn.Parameter(torch.empty(self.out_channels, self.in_channels // self.groups, *self.kernel_size))
         self.bias: Tensor | None = None
 
     def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
@@ -95,16 +93,14 @@ class DeformConv(_DeformConvBase):
             ValueError: ``bias=True``, or channels that do not divide into the groups.
         """
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            deformable_groups,
+            (in_channels, out_channels),
+            (groups, deformable_groups),
             norm,
             activation,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
         )
         if bias:
             raise ValueError("DeformConv has no bias; use ModulatedDeformConv, or a norm")
@@ -141,16 +137,14 @@ class ModulatedDeformConv(_DeformConvBase):
     ) -> None:
         """Arguments as for ``DeformConv``; ``bias`` may be either."""
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            deformable_groups,
+            (in_channels, out_channels),
+            (groups, deformable_groups),
             norm,
             activation,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
         )
         bound = 1 / math.sqrt(in_channels * self.kernel_size[0] * self.kernel_size[1])
         nn.init.uniform_(self.weight, -bound, bound)

@@ -23,12 +23,10 @@ class FrozenBatchNorm2d(nn.Module):
             eps: added to the variance.
         """
         super().__init__()
-        self.num_features = num_features
-        self.eps = eps
-        self.register_buffer("weight", torch.ones(num_features))
-        self.register_buffer("bias", torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.full((num_features,), 1.0 - eps))
+        self.num_features, self.eps = num_features, eps
+        identity = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0 - eps}
+        for name, value in identity.items():
+            self.register_buffer(name, torch.full((num_features,), value))
 
     def forward(self, x: Tensor) -> Tensor:
         """``Tensor[N, C, H, W]`` -> the same shape and type."""

@@ -32,7 +32,7 @@ class BitMasks:
         tensor = torch.as_tensor(tensor, dtype=torch.bool)
         if tensor.dim() != 3:
             raise ValueError(f"BitMasks wants a tensor of shape (N, H, W), got {tuple(tensor.shape)}")
-        self.image_size = tuple(tensor.shape[1:])
+        self.image_size: tuple[int, int] = (tensor.shape[1], tensor.shape[2])
         self.tensor = tensor
 
     def to(self, *args: Any, **kwargs: Any) -> "BitMasks":

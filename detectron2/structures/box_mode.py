@@ -12,18 +12,13 @@ RawBox = TypeVar("RawBox", list[float], tuple[float, ...], Tensor, np.ndarray)
 
 @unique
 class BoxMode(IntEnum):
-    """How the numbers of a box are to be read; data sets write the value into their annotations."""
+    """How the numbers of a box are to be read; data sets write the value into their annotations.
 
-    XYXY_ABS = 0
-    """(x0, y0, x1, y1) in pixels."""
-    XYWH_ABS = 1
-    """(x0, y0, width, height) in pixels."""
-    XYXY_REL = 2
-    """(x0, y0, x1, y1) as parts of the image's width and height. Not converted yet."""
-    XYWH_REL = 3
-    """(x0, y0, width, height) as parts of the image's width and height. Not converted yet."""
-    XYWHA_ABS = 4
-    """(centre x, centre y, width, height, angle): pixels, and degrees counter-clockwise."""
+    ABS is in pixels, REL in parts of the image's width and height (not converted yet). XYXY is two corners, XYWH
+    the upper left corner, width and height; XYWHA the centre, width, height and an angle in degrees, counter-clockwise.
+    """
+
+    XYXY_ABS, XYWH_ABS, XYXY_REL, XYWH_REL, XYWHA_ABS = range(5)
 
     @staticmethod
     def convert(box: RawBox, from_mode: "BoxMode", to_mode: "BoxMode") -> RawBox:

@@ -28,11 +28,6 @@ class Instances:
         for name, value in kwargs.items():
             self.set(name, value)
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the image."""
-        return self._image_size
-
     def __setattr__(self, name: str, val: Any) -> None:
         if name.startswith("_"):
             super().__setattr__(name, val)
@@ -65,25 +60,30 @@ class Instances:
                 )
         self._fields[name] = value
 
-    def has(self, name: str) -> bool:
-        """Whether there is a field of this name."""
-        return name in self._fields
+    def to(self, *args: Any, **kwargs: Any) -> "Instances":
+        """Call ``to`` of every field that has it; the others are carried over."""
+        return self._map(lambda value: value.to(*args, **kwargs) if hasattr(value, "to") else value)
 
-    def remove(self, name: str) -> None:
-        """Delete a field; KeyError if there is none of this name."""
-        del self._fields[name]
-
-    def get(self, name: str) -> Any:
-        """Value of a field; KeyError if there is none of this name."""
-        return self._fields[name]
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self._image_size
 
     def get_fields(self) -> dict[str, Any]:
         """All fields by name: the table itself, not a copy."""
         return self._fields
 
-    def to(self, *args: Any, **kwargs: Any) -> "Instances":
-        """Call ``to`` of every field that has it; the others are carried over."""
-        return self._map(lambda value: value.to(*args, **kwargs) if hasattr(value, "to") else value)
+    def get(self, name: str) -> Any:
+        """Value of a field; KeyError if there is none of this name."""
+        return self.get_fields()[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a field of this name."""
+        return name in self.get_fields()
+
+    def remove(self, name: str) -> None:
+        """Delete a field; KeyError if there is none of this name."""
+        self.get_fields().pop(name)
 
     def __getitem__(self, item: int | slice | torch.BoolTensor) -> "Instances":
         """Some of the objects: by an int, a slice, indices or a bool mask, as far as every field allows.

@@ -38,7 +38,7 @@ class Keypoints:
     def device(self) -> torch.device:
         return self.tensor.device
 
-    def to_heatmap(self, boxes: Tensor, heatmap_size: int) -> Tensor:
+    def to_heatmap(self, boxes: Tensor, heatmap_size: int) -> tuple[Tensor, Tensor]:
         """Cells of a heat map over each instance's box that its keypoints fall into; targets of a keypoint head.
 
         Args:

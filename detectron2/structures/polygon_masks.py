@@ -1,6 +1,6 @@
 """Masks as polygons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ class PolygonMasks:
     ``polygons[i][j]`` is the j-th polygon of instance i, a float64 array (x0, y0, x1, y1, ...) in pixels.
     """
 
-    def __init__(self, polygons: list[list[Tensor | np.ndarray]]) -> None:
+    def __init__(self, polygons: Sequence[Sequence[Tensor | np.ndarray]]) -> None:
         """
         Args:
             polygons: for each instance a list of its polygons, each with three corners or more.

@@ -26,7 +26,8 @@ def polygons_to_bitmask(polygons: list[np.ndarray], height: int, width: int) -> 
     """
     if len(polygons) == 0:  # an instance whose polygons were cropped away
         return np.zeros((height, width), dtype=bool)
-    return _cover([np.asarray(polygon, dtype=np.float64) for polygon in polygons], height, width).any(axis=2)
+    covered = _cover([np.asarray(polygon, dtype=np.float64) for polygon in polygons], height, width)
+    return np.logical_or.reduce(covered, axis=2)
 
 
 def rasterize_polygons_within_box(polygons: list[np.ndarray], box: np.ndarray, mask_size: int) -> Tensor:
