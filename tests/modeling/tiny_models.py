@@ -7,8 +7,7 @@ from torch import nn
 
 from detectron2.config import get_cfg
 from detectron2.layers import ShapeSpec
-import detectron2.modeling.meta_arch.rcnn
-from detectron2.modeling.meta_arch.build import build_model
+from detectron2.modeling import build_model
 from detectron2.modeling.backbone.fpn import FPN, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicStem, BottleneckBlock, ResNet
 from detectron2.modeling.meta_arch.fcos import FCOS, FCOSHead
@@ -28,7 +27,7 @@ def tiny_config(name: str) -> Any:
 
 def tiny_model(name: str) -> nn.Module:
     """A tiny model in evaluation mode with its recorded weights."""
-    model = _tiny_fcos() if name == "fcos_lazy_tiny" else build_model(tiny_config(name))
+    model = build_fcos(16, 32, 32, 2, 5, "") if name == "fcos_lazy_tiny" else build_model(tiny_config(name))
     weights = {key: torch.from_numpy(value) for key, value in golden_model_weights(name).items()}
     missing = model.load_state_dict(weights, strict=False)
     # constants of frozen norms are left out of the record
@@ -55,30 +54,32 @@ def training_inputs(name: str) -> list[dict[str, Any]]:
     return [{"image": image, "instances": instances}]
 
 
-def _tiny_fcos() -> FCOS:
-    """FCOS after its recorded LazyConfig, spelled out."""
-    widths = [(16, 32, 8, 3, 1), (32, 64, 16, 4, 2), (64, 128, 32, 6, 2), (128, 256, 64, 3, 2)]
-    stages = [
-        ResNet.make_stage(
-            BottleneckBlock,
-            blocks,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            bottleneck_channels=bottleneck,
-            stride_per_block=[stride] + [1] * (blocks - 1),
-            stride_in_1x1=True,
-            norm="FrozenBN",
+def build_fcos(width: int, res2: int, fpn_channels: int, num_convs: int, num_classes: int, norm: str) -> FCOS:
+    """FCOS after the published LazyConfig, spelled out; there, stem and res2 have 64 and 256 channels."""
+    blocks, strides = (3, 4, 6, 3), (1, 2, 2, 2)
+    stages = []
+    for i, (count, stride) in enumerate(zip(blocks, strides, strict=True)):
+        scale = 2**i
+        stages.append(
+            ResNet.make_stage(
+                BottleneckBlock,
+                count,
+                in_channels=width if i == 0 else res2 * scale // 2,
+                out_channels=res2 * scale,
+                bottleneck_channels=res2 * scale // 4,
+                stride_per_block=[stride] + [1] * (count - 1),
+                stride_in_1x1=True,
+                norm="FrozenBN",
+            )
         )
-        for in_channels, out_channels, bottleneck, blocks, stride in widths
-    ]
     in_features = ["res3", "res4", "res5"]
-    bottom_up = ResNet(BasicStem(in_channels=3, out_channels=16, norm="FrozenBN"), stages, out_features=in_features)
-    backbone = FPN(bottom_up, in_features, 32, top_block=LastLevelP6P7(32, 32, in_feature="p5"))
-    head = FCOSHead(input_shape=[ShapeSpec(channels=32)] * 5, num_classes=5, conv_dims=[32, 32])
+    bottom_up = ResNet(BasicStem(in_channels=3, out_channels=width, norm="FrozenBN"), stages, out_features=in_features)
+    top_block = LastLevelP6P7(fpn_channels, fpn_channels, in_feature="p5")
+    shapes = [ShapeSpec(channels=fpn_channels)] * 5
     return FCOS(
-        backbone=backbone,
-        head=head,
-        num_classes=5,
+        backbone=FPN(bottom_up, in_features, fpn_channels, top_block=top_block),
+        head=FCOSHead(input_shape=shapes, num_classes=num_classes, conv_dims=[fpn_channels] * num_convs, norm=norm),
+        num_classes=num_classes,
         head_in_features=["p3", "p4", "p5", "p6", "p7"],
         pixel_mean=[103.53, 116.28, 123.675],
         pixel_std=[1.0, 1.0, 1.0],
