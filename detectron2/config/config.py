@@ -51,7 +51,12 @@ class CfgNode(_CfgNode):
         """
         from .compat import guess_version, upgrade_config
 
-        loaded = type(self)(self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe))
+        plain = self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe)
+        try:
+            loaded = type(self)(plain)
+        except AssertionError as error:
+            # yacs asserts that values are numbers, text or lists; a date, for one, is not.
+            raise ValueError(f"{cfg_filename}: {error}") from None
         version = self.get("VERSION")
         if version is not None:
             loaded_version = loaded.get("VERSION")

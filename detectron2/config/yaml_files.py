@@ -133,6 +133,8 @@ def load_with_bases(
     except FileNotFoundError as error:
         asked_by = f" ({BASE_KEY} of {chain[-1]})" if chain else ""
         raise FileNotFoundError(f"config file {filename} does not exist{asked_by}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{filename}: not a text file, so not a config ({error})") from error
     config = parse_yaml(text, filename, allow_unsafe)
     bases = config.pop(BASE_KEY, [])
     merged: dict[str, Any] = {}

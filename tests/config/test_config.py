@@ -66,6 +66,8 @@ def test_bases_behind_a_path_handler(tmp_path):
         ("X: !!python/tuple [1, 2]", ValueError, r"bad\.yaml:1: the tag !!python/tuple.*allow_unsafe=True"),
         ("X: !mine 3", ValueError, r"bad\.yaml:1: not a valid config"),
         ("SEED: '1'x", ValueError, r"bad\.yaml:1"),
+        ("SEED: 2020-01-01", ValueError, r"bad\.yaml: Key SEED .*date.* is not a valid type"),
+        ("1: x", KeyError, "Non-existent config key: 1"),
         ("VERSION: 3", ValueError, r"bad\.yaml: VERSION 3 is newer"),
         ("SOLVER: {BASE_LRR: 1}", KeyError, r"SOLVER\.BASE_LRR.*Did you mean SOLVER\.BASE_LR,"),
         ("NUM_CLASSES: 3", KeyError, r"Did you mean .*MODEL\.ROI_HEADS\.NUM_CLASSES"),
@@ -85,6 +87,12 @@ def test_bad_files_are_refused_and_nothing_is_merged(tmp_path, text, error, mess
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no.yaml does not exist"):
         get_cfg().merge_from_file(str(tmp_path / "no.yaml"))
+
+
+def test_binary_file(tmp_path):
+    (tmp_path / "a.yaml").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(ValueError, match="a.yaml: not a text file"):
+        get_cfg().merge_from_file(str(tmp_path / "a.yaml"))
 
 
 def test_unknown_key_beside_good_ones_merges_nothing(tmp_path):
