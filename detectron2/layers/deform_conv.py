@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from detectron2.utils.develop import create_dummy_class, create_dummy_func  # noqa: F401
+
 Size = int | tuple[int, int]
 
 

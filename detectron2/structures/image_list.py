@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from detectron2.layers.wrappers import move_device_like, shapes_to_tensor
+from detectron2.utils.torch_version_utils import min_torch_version  # noqa: F401
 
 __all__ = ["ImageList", "move_device_like", "shapes_to_tensor"]
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from detectron2.utils.colormap import random_color
+from detectron2.structures import Instances
+from detectron2.utils.colormap import random_color, random_colors  # noqa: F401
 from detectron2.utils.vis_image import VisImage
 from detectron2.utils.visualizer import ColorMode, Visualizer, _create_text_labels
-
-if TYPE_CHECKING:
-    from detectron2.structures import Instances
 
 __all__ = ["VideoVisualizer"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from detectron2.data.catalog import MetadataCatalog
-from detectron2.structures import BitMasks, BoxMode, Keypoints, PolygonMasks
+from detectron2.structures import BitMasks, Boxes, BoxMode, Keypoints, PolygonMasks  # noqa: F401
 from detectron2.utils.colormap import random_color
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.generic_mask import GenericMask

@@ -1,5 +1,6 @@
 """FCOS: a one-stage detector that predicts, at every location, the distances to the sides of a box."""
 
+import logging
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from .fcos_head import FCOSHead
 from .retinanet import RetinaNetHead, focal_loss_of_levels  # noqa: F401
 
 __all__ = ["FCOS"]
+
+logger = logging.getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """RetinaNet: a one-stage anchor-based detector trained with the focal loss."""
 
+import logging
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from .dense_detector import DenseDetector, permute_to_N_HWA_K  # noqa: F401
 from .retinanet_head import RetinaNetHead
 
 __all__ = ["RetinaNet"]
+
+logger = logging.getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,8 @@
 """Second stage of region-based detectors: registry, base class and the standard heads."""
 
+import logging
+
+from detectron2.config import configurable  # noqa: F401
 from detectron2.layers.shape_spec import ShapeSpec  # noqa: F401
 from detectron2.layers.wrappers import nonzero_tuple  # noqa: F401
 from detectron2.modeling.backbone.resnet import BottleneckBlock, ResNet  # noqa: F401
@@ -11,6 +14,7 @@ from detectron2.structures.boxes import Boxes, pairwise_iou  # noqa: F401
 from detectron2.structures.image_list import ImageList  # noqa: F401
 from detectron2.structures.instances import Instances  # noqa: F401
 from detectron2.utils.events import get_event_storage  # noqa: F401
+from detectron2.utils.registry import Registry  # noqa: F401
 
 from .base_roi_heads import ROI_HEADS_REGISTRY, ROIHeads, build_roi_heads
 from .box_head import build_box_head  # noqa: F401
@@ -29,3 +33,5 @@ __all__ = [
     "select_foreground_proposals",
     "select_proposals_with_visible_keypoints",
 ]
+
+logger = logging.getLogger(__name__)
