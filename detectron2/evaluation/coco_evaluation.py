@@ -261,6 +261,6 @@ def _with_category_ids(coco_results: list[dict[str, Any]], metadata: Any) -> lis
     if unknown is not None:
         raise ValueError(
             f"a prediction of image {unknown['image_id']} has class {unknown['category_id']}, but data set "
-            f"{metadata.name!r} has only {len(to_dataset)} classes: does the model's NUM_CLASSES belong to this data set?"
+            f"{metadata.name!r} has only {len(to_dataset)} classes: does the model's NUM_CLASSES belong to it?"
         )
     return [{**result, "category_id": to_dataset[result["category_id"]]} for result in coco_results]

@@ -105,6 +105,7 @@ DATA_CHANGES = {
     "class id 0": lambda gt, dt: _renumber(gt, dt, "categories", "category_id", lambda i, old: i),
     "huge image ids": lambda gt, dt: _renumber(gt, dt, "images", "image_id", lambda i, old: 2**53 + 1 + i),
     "reversed lists": lambda gt, dt: (gt["images"].reverse(), gt["categories"].reverse()),
+    "bare minimum": lambda gt, dt: (gt.pop("info"), _each(gt["images"], "file_name", "a.jpg")),
     "no ground truth": lambda gt, dt: gt["annotations"].clear(),
 }
 BOX_CHANGES = {
