@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators, inference_context, inference_on_dataset
+from detectron2.utils import logger as d2_logger
 
 
 class _Sum(DatasetEvaluator):
@@ -30,7 +31,9 @@ class _Double(nn.Module):
         return [2 * x for x in inputs]
 
 
-def test_inference(caplog):
+def test_inference(caplog, monkeypatch):
+    # progress is logged every five seconds, across inferences
+    monkeypatch.setattr(d2_logger, "_LOG_TIMES", {})
     caplog.set_level(logging.INFO)
     model = _Double().train()
     calls = []
