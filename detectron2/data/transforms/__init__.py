@@ -34,4 +34,5 @@ from .geometric_augmentations import (
     ResizeScale,
     ResizeShortestEdge,
 )
+from .polygon_clip import clip_polygon  # also lets CropTransform cut polygons
 from .transform import ColorTransform, ExtentTransform, PILColorTransform, ResizeTransform, RotationTransform
