@@ -258,10 +258,14 @@ class DenseDetector(nn.Module):
         image_size: tuple[int, int],
     ) -> Instances:
         """Boxes of the ``topk_candidates`` best (anchor, class) pairs above the threshold, best first."""
-        flat = pred_scores.flatten()
+        # k pairs have at most k anchors, and these are among the k anchors of highest score in any class: only
+        # their rows, not the millions of scores of a fine level, are searched.
+        best_of_anchor = pred_scores.amax(dim=1)
+        rows = best_of_anchor.topk(min(topk_candidates, len(best_of_anchor))).indices.sort().values
+        flat = pred_scores[rows].flatten()
         above = (flat > score_thresh).nonzero()[:, 0]
         scores, best = flat[above].topk(min(topk_candidates, above.numel()))
         pair = above[best]
-        anchor, pred_classes = pair.div(self.num_classes, rounding_mode="floor"), pair % self.num_classes
+        anchor = rows[pair.div(self.num_classes, rounding_mode="floor")]
         boxes = self.box2box_transform.apply_deltas(pred_deltas[anchor], anchors.tensor[anchor])
-        return Instances(image_size, pred_boxes=Boxes(boxes), scores=scores, pred_classes=pred_classes)
+        return Instances(image_size, pred_boxes=Boxes(boxes), scores=scores, pred_classes=pair % self.num_classes)
