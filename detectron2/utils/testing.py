@@ -8,15 +8,29 @@ import numpy as np
 import torch
 from torch import nn
 
+from detectron2 import model_zoo
+from detectron2.config import CfgNode
+from detectron2.data.catalog import DatasetCatalog
+from detectron2.data.detection_utils import read_image
+from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances, ROIMasks
+from detectron2.utils.file_io import PathManager
 from detectron2.utils.torch_version_utils import min_torch_version
 
 __all__ = [
+    "Boxes",
+    "CfgNode",
+    "DatasetCatalog",
+    "Instances",
+    "PathManager",
+    "ROIMasks",
     "assert_instances_allclose",
+    "build_model",
     "get_model_no_weights",
     "get_sample_coco_image",
     "min_torch_version",
     "random_boxes",
+    "read_image",
     "skipIfUnsupportedMinTorchVersion",
 ]
 
@@ -27,9 +41,6 @@ def get_model_no_weights(config_path: str) -> nn.Module:
     Args:
         config_path: its name in the zoo, e.g. ``"COCO-Detection/retinanet_R_50_FPN_1x.yaml"``.
     """
-    from detectron2 import model_zoo
-    from detectron2.modeling import build_model
-
     cfg = model_zoo.get_config(config_path)
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     return build_model(cfg)
@@ -66,10 +77,6 @@ def get_sample_coco_image(tensor: bool = True) -> torch.Tensor | np.ndarray:
 
 
 def _first_coco_image() -> np.ndarray | None:
-    from detectron2.data.catalog import DatasetCatalog
-    from detectron2.data.detection_utils import read_image
-    from detectron2.utils.file_io import PathManager
-
     try:
         file_name = DatasetCatalog.get("coco_2017_val_100")[0]["file_name"]
     except (KeyError, FileNotFoundError):
