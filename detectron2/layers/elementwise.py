@@ -7,8 +7,20 @@ from torch import Tensor, nn
 class Add(nn.Module):
     """Sum of two feature maps: a residual connection, or the merge of two pyramid levels."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        """
+        Args:
+            inplace: put the sum where the first map was; for a map that nothing else needs. Memory that is in use
+                already makes the sum several times faster on a CPU.
+        """
+        super().__init__()
+        self.inplace = inplace
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return a + b
+        return a.add_(b) if self.inplace else a + b
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class UpsampleTo(nn.Module):

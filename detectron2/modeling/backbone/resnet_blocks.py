@@ -72,7 +72,7 @@ class BasicBlock(_ResidualBlock):
         super().__init__(in_channels, out_channels, stride, norm)
         self.conv1 = _conv(in_channels, out_channels, 3, norm, stride=stride)
         self.conv2 = _conv(out_channels, out_channels, 3, norm)
-        self.add = Add()
+        self.add = Add(inplace=True)
 
     def branch(self, x: Tensor) -> Tensor:
         return self.conv2(F.relu_(self.conv1(x)))
@@ -111,7 +111,7 @@ class BottleneckBlock(_ResidualBlock):
         self.conv1 = _conv(in_channels, bottleneck_channels, 1, norm, stride=first_stride)
         self._make_middle(bottleneck_channels, norm, stride=middle_stride, groups=num_groups, dilation=dilation)
         self.conv3 = _conv(bottleneck_channels, out_channels, 1, norm)
-        self.add = Add()
+        self.add = Add(inplace=True)
 
     def _make_middle(self, channels: int, norm: Norm, **spatial: int) -> None:
         self.conv2 = _conv(channels, channels, 3, norm, **spatial)
