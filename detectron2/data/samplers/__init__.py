@@ -1,4 +1,4 @@
-"""Orders in which images are visited."""
+"""Which sample comes next, on which process."""
 
 from .distributed_sampler import (
     InferenceSampler,

@@ -1,16 +1,10 @@
-"""Samplers that share the images out over the processes of a run.
-
-The training samplers are endless. All processes draw the same order from one seed, and process ``r`` of ``R`` takes
-every R-th index of it from the r-th on; so the order does not depend on how fast anybody is, and no two processes
-visit the same position. Their seed is all they remember: ``state_dict`` holds it for a run that is resumed.
-"""
+"""Samplers that divide one stream of indices among the processes."""
 
 import itertools
 import logging
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch.utils.data.sampler import Sampler
@@ -20,81 +14,57 @@ from detectron2.utils import comm
 logger = logging.getLogger(__name__)
 
 
-def _shared_seed(seed: int | None) -> int:
-    return comm.shared_random_seed() if seed is None else int(seed)
+class TrainingSampler(Sampler):
+    """An endless stream of indices: one permutation after another, the same on all processes.
 
-
-def _generator(seed: int) -> torch.Generator:
-    generator = torch.Generator()
-    generator.manual_seed(seed)
-    return generator
-
-
-class _EndlessSampler(Sampler):
-    """Deals the endless sequence of ``_infinite_indices`` out to the processes, one index each in turn."""
-
-    def __init__(self, shuffle: bool, seed: int | None) -> None:
-        self._shuffle = shuffle
-        self._seed = _shared_seed(seed)
-        self._rank = comm.get_rank()
-        self._world_size = comm.get_world_size()
-
-    def __iter__(self) -> Iterator[int]:
-        yield from itertools.islice(self._infinite_indices(), self._rank, None, self._world_size)
-
-    def _infinite_indices(self) -> Iterator[int]:
-        """The sequence that all processes share. Subclasses may replace it."""
-        generator = _generator(self._seed)
-        while True:
-            indices = self._epoch_indices(generator)
-            if len(indices) == 0:
-                raise ValueError(f"{type(self).__name__} got an epoch without any index")
-            order = torch.randperm(len(indices), generator=generator) if self._shuffle else torch.arange(len(indices))
-            yield from indices[order].tolist()
-
-    def _epoch_indices(self, generator: torch.Generator) -> torch.Tensor:
-        """Indices of one epoch, int64 ``Tensor[N]``, before they are shuffled."""
-        raise NotImplementedError
-
-    def state_dict(self) -> dict[str, Any]:
-        """The seeds, as plain numbers."""
-        return {"seed": self._seed}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the seeds of ``state_dict``, so that the next iteration gives the same order."""
-        self._seed = state["seed"]
-
-
-def _checked_size(size: int, owner: str) -> int:
-    if not isinstance(size, int):
-        raise TypeError(f"{owner} needs the number of images as an int, got {type(size).__name__}")
-    if size <= 0:
-        raise ValueError(f"{owner} needs at least one image, got a data set of size {size}")
-    return size
-
-
-class TrainingSampler(_EndlessSampler):
-    """Endless, each image once an epoch; the default in training."""
+    Process r of n takes elements r, r + n, r + 2n, ... of the stream.
+    """
 
     def __init__(self, size: int, shuffle: bool = True, seed: int | None = None) -> None:
         """
         Args:
-            size: number of images.
-            shuffle: draw a new order each epoch.
-            seed: of the shuffling; without it one that all processes agree on is drawn.
+            size: number of samples in the data set.
+            shuffle: permute them anew in each round; else count up.
+            seed: of the permutations, the same on all processes; None agrees on a random one.
 
         Raises:
-            ValueError: no images.
+            TypeError: ``size`` is no integer.
+            ValueError: ``size`` is not positive.
         """
-        self._size = _checked_size(size, type(self).__name__)
-        super().__init__(shuffle, seed)
+        if not isinstance(size, int):
+            raise TypeError(f"{type(self).__name__} needs the number of samples as an int, got {type(size).__name__}")
+        if size <= 0:
+            raise ValueError(f"{type(self).__name__} needs at least one sample, got a data set of size {size}")
+        self._size = size
+        self._shuffle = shuffle
+        self._seed = comm.shared_random_seed() if seed is None else int(seed)
+        self._rank = comm.get_rank()
+        self._world_size = comm.get_world_size()
+        logger.info("Training samples are drawn from %d, seed %d", self._size, self._seed)
 
-    def _epoch_indices(self, generator: torch.Generator) -> torch.Tensor:
-        return torch.arange(self._size)
+    def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self._infinite_indices(), self._rank, None, self._world_size)
+
+    def _infinite_indices(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed)
+        while True:
+            yield from self._round(generator).tolist()
+
+    def _round(self, generator: torch.Generator) -> torch.Tensor:
+        """Indices, int64 [N], until all samples have had their turn."""
+        return torch.randperm(self._size, generator=generator) if self._shuffle else torch.arange(self._size)
+
+    def state_dict(self) -> dict[str, int]:
+        """What makes another sampler give the same stream."""
+        return {"seed": self._seed, "size": self._size}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Takes over the stream of the sampler that gave ``state``."""
+        self._seed = state["seed"]
 
 
 class RandomSubsetTrainingSampler(TrainingSampler):
-    """As ``TrainingSampler``, over a random part of the images that stays the same all through training."""
+    """A :class:`TrainingSampler` over a random part of the data set, drawn once."""
 
     def __init__(
         self,
@@ -106,109 +76,125 @@ class RandomSubsetTrainingSampler(TrainingSampler):
     ) -> None:
         """
         Args:
-            size: number of images in the whole data set.
-            subset_ratio: part of them to use, in (0, 1].
-            shuffle: draw a new order each epoch.
-            seed_shuffle, seed_subset: of the shuffling and of the choice; drawn where not given.
+            size: number of samples in the whole data set.
+            subset_ratio: part of it to train on, in (0, 1].
+            shuffle: permute the part anew in each round.
+            seed_shuffle: of these permutations; None agrees on a random one.
+            seed_subset: of the choice of the part, the same on all processes; None agrees on a random one.
 
         Raises:
-            ValueError: the ratio leaves no image, or is above 1.
+            ValueError: the ratio is out of range, or leaves no sample.
         """
-        super().__init__(size, shuffle, seed_shuffle)
-        if not 0.0 < subset_ratio <= 1.0 or int(size * subset_ratio) < 1:
-            raise ValueError(
-                f"DATALOADER.RANDOM_SUBSET_RATIO {subset_ratio} of {size} images is not 1 to {size} images"
-            )
+        super().__init__(size, shuffle=shuffle, seed=seed_shuffle)
+        if not 0.0 < subset_ratio <= 1.0:
+            raise ValueError(f"subset_ratio must lie in (0, 1], got {subset_ratio}")
         self._size_subset = int(size * subset_ratio)
-        self._choose(_shared_seed(seed_subset))
-        logger.info("Using %d of %d images, chosen at random", self._size_subset, size)
+        if self._size_subset < 1:
+            raise ValueError(f"subset_ratio {subset_ratio} leaves none of {size} samples")
+        self._seed_subset = comm.shared_random_seed() if seed_subset is None else int(seed_subset)
+        logger.info("Only %d of the samples are used, chosen by seed %d", self._size_subset, self._seed_subset)
 
-    def _choose(self, seed: int) -> None:
-        self._seed_subset = seed
-        self._indexes_subset = torch.randperm(self._size, generator=_generator(seed))[: self._size_subset]
+    def _round(self, generator: torch.Generator) -> torch.Tensor:
+        chosen = torch.randperm(self._size, generator=torch.Generator().manual_seed(self._seed_subset))
+        chosen = chosen[: self._size_subset]
+        return chosen[torch.randperm(len(chosen), generator=generator)] if self._shuffle else chosen
 
-    def _epoch_indices(self, generator: torch.Generator) -> torch.Tensor:
-        return self._indexes_subset
-
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, int]:
         return {**super().state_dict(), "seed_subset": self._seed_subset}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, int]) -> None:
         super().load_state_dict(state)
-        self._choose(state["seed_subset"])
+        self._seed_subset = state["seed_subset"]
 
 
-class RepeatFactorTrainingSampler(_EndlessSampler):
-    """Endless; image ``i`` appears ``repeat_factors[i]`` times an epoch on average (LVIS, section 5.2, 1908.03195)."""
+class RepeatFactorTrainingSampler(Sampler):
+    """An endless stream in which sample i comes ``repeat_factors[i]`` times a round on average.
+
+    For data sets with rare classes: "LVIS: A Dataset for Large Vocabulary Instance Segmentation",
+    arXiv:1908.03195, appendix B.2.
+    """
 
     def __init__(self, repeat_factors: torch.Tensor, *, shuffle: bool = True, seed: int | None = None) -> None:
         """
         Args:
-            repeat_factors: ``Tensor[N]``, not negative. The fractional part is rounded at random each epoch.
-            shuffle: draw a new order each epoch.
-            seed: of rounding and shuffling; without it one that all processes agree on is drawn.
-
-        Raises:
-            ValueError: a factor is negative or not finite, or all are zero.
+            repeat_factors: float [N], how often each sample comes. Its fraction is a probability.
+            shuffle: permute each round.
+            seed: of repeats and permutations, the same on all processes; None agrees on a random one.
         """
-        super().__init__(shuffle, seed)
-        factors = torch.as_tensor(repeat_factors)
-        if not bool((torch.isfinite(factors) & (factors >= 0)).all()) or not bool((factors > 0).any()):
-            raise ValueError("repeat factors must be finite, not negative, and not all zero")
-        self._int_part = torch.trunc(factors)
-        self._frac_part = factors - self._int_part
-
-    def _epoch_indices(self, generator: torch.Generator) -> torch.Tensor:
-        extra = torch.rand(len(self._frac_part), generator=generator) < self._frac_part
-        times = (self._int_part + extra).long()
-        return torch.repeat_interleave(torch.arange(len(times)), times)
+        self._rep_factors = torch.as_tensor(repeat_factors, dtype=torch.float32)
+        self._whole = self._rep_factors.floor()
+        self._shuffle = shuffle
+        self._seed = comm.shared_random_seed() if seed is None else int(seed)
+        self._rank = comm.get_rank()
+        self._world_size = comm.get_world_size()
 
     @staticmethod
     def repeat_factors_from_category_frequency(
-        dataset_dicts: Sequence[dict[str, Any]], repeat_thresh: float, sqrt: bool = True
+        dataset_dicts: Sequence[dict], repeat_thresh: float, sqrt: bool = True
     ) -> torch.Tensor:
-        """Repeat images of rare classes: an image gets the largest ``max(1, sqrt(t / f))`` among its classes.
+        """Repeat factors by the rarest class in each image.
+
+        A class found in a share f of the images has the factor max(1, sqrt(repeat_thresh / f)).
 
         Args:
-            dataset_dicts: the data set.
-            repeat_thresh: ``t``; classes in a smaller part ``f`` of the images are repeated.
-            sqrt: without it the factor of a class is ``max(1, t / f)``.
+            dataset_dicts: the data set, with annotations.
+            repeat_thresh: share of images below which a class is repeated.
+            sqrt: take the root of the quotient, as the paper does.
 
         Returns:
-            float32 ``Tensor[N]``, one factor for each image.
+            float32 [N]; 1 for an image without annotations.
         """
-        classes_of_images = [{a["category_id"] for a in record["annotations"]} for record in dataset_dicts]
-        images_of_class = Counter(itertools.chain.from_iterable(classes_of_images))
-        factor_of_class = {}
-        for category, count in images_of_class.items():
-            ratio = repeat_thresh * len(dataset_dicts) / count
-            factor_of_class[category] = max(1.0, math.sqrt(ratio) if sqrt else ratio)
-        factors = [max((factor_of_class[c] for c in classes), default=1.0) for classes in classes_of_images]
-        return torch.tensor(factors, dtype=torch.float32)
+        classes = [{annotation["category_id"] for annotation in d["annotations"]} for d in dataset_dicts]
+        images_with = Counter(itertools.chain.from_iterable(classes))
+        factors = {}
+        for category, count in images_with.items():
+            quotient = repeat_thresh * len(dataset_dicts) / count
+            factors[category] = max(1.0, math.sqrt(quotient) if sqrt else quotient)
+        return torch.tensor([max((factors[c] for c in own), default=1.0) for own in classes], dtype=torch.float32)
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self._infinite_indices(), self._rank, None, self._world_size)
+
+    def _infinite_indices(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed)
+        while True:
+            indices = self._get_epoch_indices(generator)
+            order = torch.randperm(len(indices), generator=generator) if self._shuffle else slice(None)
+            yield from indices[order].tolist()
+
+    def _get_epoch_indices(self, generator: torch.Generator) -> torch.Tensor:
+        """Indices, int64, of one round in order, each as often as drawn for it."""
+        drawn = torch.rand(len(self._rep_factors), generator=generator)
+        repeats = self._whole + (drawn < self._rep_factors - self._whole).float()
+        return torch.repeat_interleave(repeats.long())
+
+    def state_dict(self) -> dict[str, int]:
+        """What makes another sampler give the same stream."""
+        return {"seed": self._seed, "size": len(self._rep_factors)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Takes over the stream of the sampler that gave ``state``."""
+        self._seed = state["seed"]
 
 
 class InferenceSampler(Sampler):
-    """Every image exactly once over all processes, in order: each takes one run of consecutive indices.
-
-    The parts differ by one image at most; with fewer images than processes some parts are empty.
-    """
+    """Each sample exactly once: process r of n takes the r-th of n contiguous parts, whose sizes differ by one."""
 
     def __init__(self, size: int) -> None:
         """
         Args:
-            size: number of images.
-
-        Raises:
-            ValueError: no images.
+            size: number of samples; fewer than processes, or none, are fine.
         """
-        self._size = _checked_size(size, type(self).__name__)
+        if size < 0:
+            raise ValueError(f"InferenceSampler needs a number of samples, got {size}")
+        self._size = size
         self._local_indices = self._get_local_indices(size, comm.get_world_size(), comm.get_rank())
 
     @staticmethod
     def _get_local_indices(total_size: int, world_size: int, rank: int) -> range:
-        share, left_over = divmod(total_size, world_size)
-        begin = rank * share + min(rank, left_over)
-        return range(begin, begin + share + (rank < left_over))
+        share, rest = divmod(total_size, world_size)
+        begin = rank * share + min(rank, rest)
+        return range(begin, begin + share + (rank < rest))
 
     def __iter__(self) -> Iterator[int]:
         yield from self._local_indices

@@ -1,43 +1,43 @@
-"""Batches whose members belong together, for map-style loaders."""
+"""Batches of samples that belong together."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from torch.utils.data.sampler import BatchSampler, Sampler
 
 
 class GroupedBatchSampler(BatchSampler):
-    """Batches of indices of one group each, in an order as close to the sampler's as that allows.
+    """Batches of indices from one group each, in the order in which the groups fill up.
 
-    A batch is given as soon as it is full. Indices of a batch that never fills are left out.
+    Indices that fill no batch when the sampler ends are dropped.
     """
 
     def __init__(self, sampler: Sampler, group_ids: Sequence[int], batch_size: int) -> None:
         """
         Args:
-            sampler: gives the indices one by one.
-            group_ids: the group of each index.
+            sampler: gives single indices.
+            group_ids: group of each index of the data set.
             batch_size: indices in a batch.
 
         Raises:
-            TypeError: ``sampler`` is none.
+            TypeError: ``sampler`` is no sampler.
+            ValueError: the batch size is not positive.
         """
         if not isinstance(sampler, Sampler):
-            raise TypeError(f"GroupedBatchSampler needs a torch.utils.data.Sampler, got {type(sampler).__name__}")
+            raise TypeError(f"sampler must be a torch Sampler, got {type(sampler).__name__}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.sampler = sampler
-        self.group_ids = np.asarray(group_ids)
-        if self.group_ids.ndim != 1:
-            raise ValueError(f"group_ids must be one id for each index, got shape {self.group_ids.shape}")
+        self.group_ids = [int(group) for group in group_ids]
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        open_batches: dict[int, list[int]] = defaultdict(list)
+        waiting: defaultdict[int, list[int]] = defaultdict(list)
         for index in self.sampler:
-            group = int(self.group_ids[index])
-            open_batches[group].append(index)
-            if len(open_batches[group]) == self.batch_size:
-                yield open_batches.pop(group)
+            group = self.group_ids[index]
+            waiting[group].append(index)
+            if len(waiting[group]) == self.batch_size:
+                yield waiting.pop(group)
 
     def __len__(self) -> int:
-        raise TypeError("no length: how many batches fill up is known only after going through the sampler")
+        raise TypeError("the number of batches of a GroupedBatchSampler depends on the order of the samples")
