@@ -10,9 +10,10 @@ import torch.distributed as dist
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
+from detectron2.utils.atomic import atomic_write
+
 from ..utils import comm
 from ..utils.file_io import PathManager
-from .atomic import atomic_write
 from .c2_model_loading import align_and_update_state_dicts
 from .safe_load import load_pickle, load_torch, unsafe_allowed
 from .torchvision_names import convert_torchvision_names, is_torchvision_resnet

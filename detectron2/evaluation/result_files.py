@@ -10,8 +10,8 @@ from typing import IO, Any
 
 import torch
 
-from detectron2.checkpoint.atomic import atomic_write
 from detectron2.structures.boxes import BoxMode
+from detectron2.utils.atomic import atomic_write
 from detectron2.utils.file_io import PathManager
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from detectron2.checkpoint import Checkpointer, DetectionCheckpointer, PeriodicCheckpointer
-from detectron2.checkpoint.atomic import atomic_write
+from detectron2.utils.atomic import atomic_write
 
 
 class Model(nn.Module):
