@@ -1,5 +1,6 @@
 """Classification and box regression of regions: the output layers of Fast R-CNN."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ from .classification_losses import (
 from .fast_rcnn_inference import fast_rcnn_inference, fast_rcnn_inference_single_image  # noqa: F401
 
 __all__ = ["FastRCNNOutputLayers", "fast_rcnn_inference"]
+
+logger = logging.getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:
