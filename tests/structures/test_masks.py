@@ -75,6 +75,9 @@ def test_bit_mask_boxes_at_the_borders(facts):
     assert torch.equal(BitMasks(masks).get_bounding_boxes().tensor, facts["bit_zero_boxes"])
     full = BitMasks(torch.ones(1, 12, 15)).get_bounding_boxes()
     assert full.tensor.tolist() == [[0, 0, 15, 12]]
+    for shape in ((2, 0, 5), (2, 5, 0)):
+        flat = BitMasks(torch.zeros(shape))
+        assert flat.get_bounding_boxes().tensor.tolist() == [[0] * 4] * 2 and not flat.nonempty().any()
 
 
 def test_bit_mask_crop_reads_what_roi_align_reads():
