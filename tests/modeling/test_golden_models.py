@@ -61,3 +61,22 @@ def test_batch_does_not_change_an_image(name):
         together, alone = model(eval_inputs(name))[0]["instances"], model([first])[0]["instances"]
     assert_close(together.scores, alone.scores, rtol=1e-4, atol=1e-4)
     assert_close(together.pred_boxes.tensor, alone.pred_boxes.tensor, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_autocast(name):
+    """Losses near those of float32, finite gradients in float32, and as many detections as usual."""
+    model, golden = tiny_model(name).train(), golden_model_meta(name)
+    torch.manual_seed(7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = model(training_inputs(name))
+    total = sum(losses.values())
+    assert total.dtype == torch.float32
+    assert total.item() == pytest.approx(golden["total"], rel=0.15)
+    total.backward()
+    gradients = [p.grad for p in model.parameters() if p.requires_grad]
+    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        detections = model.eval()(eval_inputs(name))[0]["instances"]
+    assert len(detections) > 0
+    assert detections.pred_boxes.tensor.isfinite().all()
