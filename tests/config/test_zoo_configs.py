@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from detectron2.config import get_cfg
+from detectron2.data import MetadataCatalog
 from tests.config.test_defaults import flatten, plain
 from tests.facts import fact
 
@@ -45,7 +46,14 @@ def test_quick_start(path):
     assert (resnet.DEPTH, resnet.RES2_OUT_CHANNELS, resnet.NORM, cfg.MODEL.BACKBONE.FREEZE_AT) == (18, 64, "BN", 0)
     assert (cfg.MODEL.FPN.OUT_CHANNELS, cfg.MODEL.DEVICE, cfg.SEED) == (64, "auto", 1)
     assert cfg.SOLVER.STEPS == (int(cfg.SOLVER.MAX_ITER * 0.7), int(cfg.SOLVER.MAX_ITER * 0.9))
-    classes = {"bccd": 3, "shapes": 4}[Path(path).stem.rsplit("_", 1)[1]]
+    data = Path(path).stem.rsplit("_", 1)[1]
+    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    assert names == (f"{data}_train", f"{data}_val")
+    if data == "shapes":
+        classes = len(MetadataCatalog.get(names[0]).thing_classes)
+    else:
+        classes = 3
+        assert tuple(entry[0] for entry in cfg.DATASETS.COCO_INSTANCES) == names
     section = cfg.MODEL.RETINANET if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else cfg.MODEL.ROI_HEADS
     assert section.NUM_CLASSES == classes
     assert min(min(sizes) for sizes in cfg.MODEL.ANCHOR_GENERATOR.SIZES) == 16
