@@ -92,6 +92,8 @@ def test_compile(norm):
 def test_elementwise():
     a, b = torch.rand(1, 2, 3, 4), torch.rand(1, 2, 3, 4)
     assert torch.equal(Add()(a, b), a + b)
+    first = a.clone()
+    assert Add(inplace=True)(first, b) is first and torch.equal(first, a + b)
     for size in ((6, 8), (5, 7)):
         reference = torch.zeros(1, 9, *size)
         assert torch.equal(UpsampleTo()(a, reference), F.interpolate(a, size=size, mode="nearest"))
