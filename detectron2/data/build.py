@@ -51,6 +51,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+
 def _train_loader_from_config(
     cfg: CfgNode, mapper: Callable[[dict], Any] | None = None, *, dataset: Any = None, sampler: Any = None
 ) -> dict[str, Any]:

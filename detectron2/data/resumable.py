@@ -25,7 +25,8 @@ class ResumableDataLoader(DataLoader):
             **kwargs: of ``DataLoader``. With ``batch_size=None`` single samples come out.
         """
         super().__init__(dataset, **kwargs)
-        self._consumed = 0
+        self.consumed = 0
+        """Samples handed out, counted from the beginning of the stream."""
         self._next_start = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -33,17 +34,17 @@ class ResumableDataLoader(DataLoader):
         if start != self.dataset.start:
             self.dataset.start = start
             self._iterator = None  # persistent workers hold a copy of the stream with its old start
-        self._consumed = start
+        self.consumed = start
         return self._counted(super().__iter__())
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
-            self._consumed += self.batch_size or 1
+            self.consumed += self.batch_size or 1
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Seeds, and the number of samples handed out; plain numbers only."""
-        state = {"seed": self.dataset.seed, "sampler": {}, "consumed": self._consumed}
+        state = {"seed": self.dataset.seed, "sampler": {}, "consumed": self.consumed}
         if hasattr(self.dataset.sampler, "state_dict"):
             state["sampler"] = self.dataset.sampler.state_dict()
         return state
@@ -74,7 +75,7 @@ class ResumableDataLoader(DataLoader):
         if known:
             sampler.load_state_dict(before)
         self.dataset.seed = state["seed"]
-        self._consumed = self._next_start = state["consumed"]
+        self.consumed = self._next_start = state["consumed"]
         self._iterator = None  # persistent workers hold a copy of the stream with its old seeds
         return True
 
@@ -95,36 +96,41 @@ class GroupedLoader(IterableDataset):
         self.batch_size = batch_size
         self._collate = collate_fn
         self._pending: list[list[tuple[int, Any]]] = [[], []]
+        # Positions to load again before anything else: in this iteration, and in the next one.
         self._unloaded: list[int] = []
+        self._next_unloaded: list[int] = []
 
     def __iter__(self) -> Iterator[Any]:
-        unloaded, self._unloaded = self._unloaded, []
-        # Begun here and not in the generator below, so that the loader's place is taken at once.
-        return self._batches(unloaded, iter(self.dataset))
-
-    def _batches(self, unloaded: list[int], samples: Iterator[Any]) -> Iterator[Any]:
+        # Begun here and not in the generator below, so that the state is right before the first batch too.
         self._pending = [[], []]
-        for place in self._numbered(unloaded, samples):
-            bucket = self._pending[bucket_of(place[1])]
-            bucket.append(place)
-            if len(bucket) == self.batch_size:
-                batch = [sample for _, sample in bucket]
-                bucket.clear()
-                yield batch if self._collate is None else self._collate(batch)
+        self._unloaded, self._next_unloaded = self._next_unloaded, []
+        return self._batches(iter(self.dataset))
 
-    def _numbered(self, unloaded: list[int], samples: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        yield from self.dataset.dataset.load_positions(unloaded)
+    def _batches(self, samples: Iterator[Any]) -> Iterator[Any]:
+        for position, sample in self.dataset.dataset.load_positions(self._unloaded):
+            self._pending[bucket_of(sample)].append((position, sample))
+        self._unloaded = []
+        yield from self._full_batches()
         for sample in samples:
-            yield self.dataset._consumed - 1, sample
+            self._pending[bucket_of(sample)].append((self.dataset.consumed - 1, sample))
+            yield from self._full_batches()
+
+    def _full_batches(self) -> Iterator[Any]:
+        for bucket in self._pending:
+            while len(bucket) >= self.batch_size:
+                batch = [sample for _, sample in bucket[: self.batch_size]]
+                del bucket[: self.batch_size]
+                yield batch if self._collate is None else self._collate(batch)
 
     def state_dict(self) -> dict[str, Any]:
         """That of the loader, and the positions of the samples that wait for their batch to fill up."""
-        pending = self._unloaded or sorted(position for bucket in self._pending for position, _ in bucket)
-        return {**self.dataset.state_dict(), "pending": pending}
+        waiting = sorted(position for bucket in self._pending for position, _ in bucket)
+        return {**self.dataset.state_dict(), "pending": self._next_unloaded or self._unloaded or waiting}
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """See :meth:`ResumableDataLoader.load_state_dict`. Waiting samples are loaded again."""
         restored = self.dataset.load_state_dict(state)
-        self._pending = [[], []]
-        self._unloaded = list(state.get("pending", ())) if restored else []
+        if restored:
+            self._pending, self._unloaded = [[], []], []
+            self._next_unloaded = list(state.get("pending", ()))
         return restored
