@@ -19,6 +19,7 @@ __all__ = [
     "FPN",
     "LastLevelMaxPool",
     "LastLevelP6P7",
+    "build_fcos_resnet_fpn_backbone",
     "build_resnet_fpn_backbone",
     "build_retinanet_resnet_fpn_backbone",
 ]
@@ -197,3 +198,10 @@ def build_retinanet_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN
     bottom_up = build_resnet_backbone(cfg, input_shape)
     channels = bottom_up.output_shape()["res5"].channels
     return _fpn_from_config(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
+
+
+@BACKBONE_REGISTRY.register()
+def build_fcos_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN:
+    """ResNet with a pyramid from ``MODEL.FPN``, topped by convolutions of p5 to p6 and p7 (FCOS paper, section 3)."""
+    channels = cfg.MODEL.FPN.OUT_CHANNELS
+    return _fpn_from_config(cfg, build_resnet_backbone(cfg, input_shape), LastLevelP6P7(channels, channels, "p5"))

@@ -38,12 +38,14 @@ def _fpn(**arguments) -> FPN:
     return FPN(_Pyramid(), ["res2", "res3", "res4", "res5"], 8, **arguments)
 
 
-@pytest.mark.parametrize("name", ["build_resnet_fpn_backbone", "build_retinanet_resnet_fpn_backbone"])
+@pytest.mark.parametrize(
+    "name", ["build_resnet_fpn_backbone", "build_retinanet_resnet_fpn_backbone", "build_fcos_resnet_fpn_backbone"]
+)
 def test_outputs_have_the_promised_shape(name):
     model = build_backbone(cfg_with({**R18_FPN, "MODEL.BACKBONE.NAME": name}))
     outputs = model(torch.zeros(2, 3, 128, 64))
     shapes = model.output_shape()
-    assert list(outputs) == list(shapes) == ["p2", "p3", "p4", "p5", "p6"] + ["p7"] * ("retinanet" in name)
+    assert list(outputs) == list(shapes) == ["p2", "p3", "p4", "p5", "p6"] + ["p7"] * (name != "build_resnet_fpn_backbone")
     for key, shape in shapes.items():
         height, width = (max(1, side // shape.stride) for side in (128, 64))
         assert shape == ShapeSpec(channels=8, stride=2 ** int(key[1]))

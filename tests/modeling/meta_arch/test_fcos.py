@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from detectron2 import model_zoo
 from detectron2.config import get_cfg
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import META_ARCH_REGISTRY
@@ -95,5 +96,14 @@ def test_full_size_state_dict():
     recorded = fact("state_dicts")["lazy__COCO-Detection__fcos_R_50_FPN_1x"]
     with torch.device("meta"):
         model = build_fcos(64, 256, 256, 4, 80, "GN")
+    entries = [[key, list(value.shape)] for key, value in model.state_dict().items()]
+    assert entries == [entry[:2] for entry in recorded["entries"]]
+
+
+def test_zoo_config_builds_the_recorded_model():
+    recorded = fact("state_dicts")["lazy__COCO-Detection__fcos_R_50_FPN_1x"]
+    cfg = model_zoo.get_config("COCO-Detection/fcos_R_50_FPN_1x.yaml")
+    with torch.device("meta"):
+        model = META_ARCH_REGISTRY.get("FCOS")(cfg)
     entries = [[key, list(value.shape)] for key, value in model.state_dict().items()]
     assert entries == [entry[:2] for entry in recorded["entries"]]
