@@ -45,7 +45,8 @@ def test_outputs_have_the_promised_shape(name):
     model = build_backbone(cfg_with({**R18_FPN, "MODEL.BACKBONE.NAME": name}))
     outputs = model(torch.zeros(2, 3, 128, 64))
     shapes = model.output_shape()
-    assert list(outputs) == list(shapes) == ["p2", "p3", "p4", "p5", "p6"] + ["p7"] * (name != "build_resnet_fpn_backbone")
+    last = 6 if name == "build_resnet_fpn_backbone" else 7
+    assert list(outputs) == list(shapes) == [f"p{level}" for level in range(2, last + 1)]
     for key, shape in shapes.items():
         height, width = (max(1, side // shape.stride) for side in (128, 64))
         assert shape == ShapeSpec(channels=8, stride=2 ** int(key[1]))
