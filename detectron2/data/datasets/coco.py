@@ -4,11 +4,15 @@ import logging
 import os
 from typing import Any
 
-from detectron2.structures import BoxMode
+from fvcore.common.timer import Timer  # noqa: F401
+from iopath.common.file_io import file_lock  # noqa: F401
+
+from detectron2.structures import Boxes, BoxMode, PolygonMasks  # noqa: F401
 from detectron2.utils.file_io import PathManager
 
 from ..catalog import DatasetCatalog, MetadataCatalog
 from .coco_file import CocoFile
+from .coco_preview import main
 from .coco_writer import convert_to_coco_dict, convert_to_coco_json
 
 __all__ = [
@@ -183,3 +187,7 @@ def register_coco_instances(name: str, metadata: dict[str, Any], json_file: str,
     json_file, image_root = os.fspath(json_file), os.fspath(image_root)
     DatasetCatalog.register(name, lambda: load_coco_json(json_file, image_root, name))
     MetadataCatalog.get(name).set(json_file=json_file, image_root=image_root, evaluator_type="coco", **dict(metadata))
+
+
+if __name__ == "__main__":
+    main()
