@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from datasets.shapes import write_splits
+from detectron2.engine import DefaultTrainer
 from detectron2.engine.launch import _find_free_port, launch
 from detectron2.engine.setup import create_ddp_model
 from detectron2.engine.train_loop import SimpleTrainer
 from detectron2.modeling import build_model
 from detectron2.utils import comm
+from detectron2.utils.env import seed_all_rng
+from tests.engine.test_default_trainer import shapes_config
 from tests.engine.toy import ToyDetector, batches, detection_sample
 from tests.modeling.tiny_models import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 180
 
 
 def _launch(function, *args, processes=2):
@@ -87,6 +91,24 @@ def _train_where_one_has_no_annotation(folder, rank, name):
     torch.save(model.module.state_dict(), folder / f"{name}_{rank}.pth")
 
 
+def _train_and_resume(folder, rank):
+    """Six steps; and once more from the checkpoint after the third, by a trainer that knows nothing of the first."""
+    cfg = shapes_config(folder / "shapes", folder / "resumed", "faster_rcnn_fpn_tiny")
+    cfg.MODEL.RESNETS.NORM, cfg.MODEL.BACKBONE.FREEZE_AT = "BN", 0
+    cfg.SOLVER.MAX_ITER, cfg.SOLVER.CHECKPOINT_PERIOD = 6, 3
+    seed_all_rng(5 + rank)
+    DefaultTrainer(cfg).train()
+    if rank == 0:
+        (folder / "resumed" / "model_final.pth").rename(folder / "whole.pth")
+        (folder / "resumed" / "last_checkpoint").write_text("model_0000002.pth")
+    comm.synchronize()
+    seed_all_rng(77 + rank)
+    trainer = DefaultTrainer(cfg)
+    trainer.resume_or_load(resume=True)
+    assert trainer.start_iter == 3
+    trainer.train()
+
+
 EMPTY_BATCH_MODELS = ("retinanet_tiny", "mask_rcnn_fpn_tiny")
 
 
@@ -98,14 +120,27 @@ def _in_each_process(folder):
     _train_where_one_gets_nan(folder, rank)
     for name in EMPTY_BATCH_MODELS:
         _train_where_one_has_no_annotation(folder, rank, name)
+    _train_and_resume(folder, rank)
+    (folder / f"done_{rank}").write_text("")
+    comm.synchronize()
+    if rank == 1:
+        raise KeyError("broken on purpose")
+    time.sleep(SECONDS)  # cut short by the end of the other process
 
 
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    """Results of all that two processes do; one launch, as each costs seconds of imports."""
+def launched(tmp_path_factory):
+    """Folder with the results, and exit code, of all that two processes do. One launch, as each costs imports."""
     folder = tmp_path_factory.mktemp("two_processes")
-    assert _launch(_in_each_process, str(folder)) == 0
-    return folder
+    write_splits(folder / "shapes", train=24, val=2, size=(96, 72))
+    exit_code = _launch(_in_each_process, str(folder))
+    assert (folder / "done_0").exists() and (folder / "done_1").exists()
+    return folder, exit_code
+
+
+@pytest.fixture(scope="module")
+def two_processes(launched):
+    return launched[0]
 
 
 @pytest.mark.parametrize("accumulation_steps", [1, 2])
@@ -139,14 +174,17 @@ def test_a_process_without_annotations_keeps_up(two_processes, name):
     assert any(not torch.equal(first[key], start[key]) for key in first)
 
 
-def _fail_on_one(_):
-    if comm.get_rank() == 1:
-        raise KeyError("broken on purpose")
-    time.sleep(SECONDS)
+def test_two_processes_resume_exactly(two_processes):
+    whole = torch.load(two_processes / "whole.pth", weights_only=True)
+    resumed = torch.load(two_processes / "resumed" / "model_final.pth", weights_only=True)
+    assert len(whole["trainer"]["ranks"]) == 2
+    states = [state["rng"]["torch"] for state in whole["trainer"]["ranks"]]
+    assert not torch.equal(*states)
+    assert not [k for k, v in whole["model"].items() if not torch.equal(v, resumed["model"][k])]
 
 
-def test_a_failing_process_ends_the_others():
-    assert _launch(_fail_on_one, None) not in (0, None)
+def test_a_failing_process_ends_the_others(launched):
+    assert launched[1] not in (0, None)
 
 
 def test_one_process_is_called_directly():
