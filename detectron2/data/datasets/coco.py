@@ -13,6 +13,7 @@ from detectron2.utils.file_io import PathManager
 from ..catalog import DatasetCatalog, MetadataCatalog
 from .coco_file import CocoFile
 from .coco_preview import main
+from .coco_shapes import convert_keypoints, convert_segmentation
 from .coco_writer import convert_to_coco_dict, convert_to_coco_json
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _ANNOTATION_KEYS = ("iscrowd", "bbox", "keypoints", "category_id")
-_MIN_POLYGON_NUMBERS = 6
 
 
 def load_coco_json(
@@ -57,19 +57,20 @@ def load_coco_json(
     contiguous_id = None
     if dataset_name is not None:
         contiguous_id = {c["id"]: i for i, c in enumerate(content.categories)}
-        MetadataCatalog.get(dataset_name).set(
-            thing_classes=[c["name"] for c in content.categories],
-            thing_dataset_id_to_contiguous_id=contiguous_id,
-        )
+        _set_classes(dataset_name, content, contiguous_id)
     keys = (*_ANNOTATION_KEYS, *(extra_annotation_keys or ()))
     records, dropped = [], {"boxes": 0, "masks": 0}
     for image in content.images:
-        converted = (_convert(a, keys, contiguous_id, json_file, dropped) for a in content.annotations[image["id"]])
+        height, width = int(image["height"]), int(image["width"])
+        converted = (
+            _convert(a, (height, width), keys, contiguous_id, json_file, dropped)
+            for a in content.annotations[image["id"]]
+        )
         records.append(
             {
                 "file_name": os.path.join(image_root, image["file_name"]),
-                "height": image["height"],
-                "width": image["width"],
+                "height": height,
+                "width": width,
                 "image_id": image["id"],
                 "annotations": [a for a in converted if a is not None],
             }
@@ -83,8 +84,17 @@ def load_coco_json(
     return records
 
 
+def _set_classes(dataset_name: str, content: CocoFile, contiguous_id: dict[int, int]) -> None:
+    names = [c["name"] for c in content.categories]
+    try:
+        MetadataCatalog.get(dataset_name).set(thing_classes=names, thing_dataset_id_to_contiguous_id=contiguous_id)
+    except AssertionError as error:
+        raise ValueError(f"{content.path}: its categories are not those of the metadata: {error}") from error
+
+
 def _convert(
     entry: dict[str, Any],
+    image_size: tuple[int, int],
     keys: tuple[str, ...],
     contiguous_id: dict[int, int] | None,
     json_file: str,
@@ -97,42 +107,21 @@ def _convert(
         dropped["boxes"] += 1
         return None
     result["bbox"] = box
-    if entry.get("segmentation"):
-        segmentation = _convert_segmentation(entry, json_file)
-        if segmentation is None:
-            dropped["masks"] += 1
-            return None
-        result["segmentation"] = segmentation
-    if entry.get("keypoints"):
-        result["keypoints"] = _shift_keypoints(entry["keypoints"])
+    try:
+        if entry.get("segmentation"):
+            segmentation = convert_segmentation(entry["segmentation"], image_size)
+            if segmentation is None:
+                dropped["masks"] += 1
+                return None
+            result["segmentation"] = segmentation
+        if entry.get("keypoints"):
+            result["keypoints"] = convert_keypoints(entry["keypoints"])
+    except ValueError as error:
+        raise ValueError(f"{json_file}: annotation {entry['id']!r}: {error}") from None
     result["bbox_mode"] = BoxMode.XYWH_ABS if len(box) == 4 else BoxMode.XYWHA_ABS
     if contiguous_id is not None:
         result["category_id"] = contiguous_id[entry["category_id"]]
     return result
-
-
-def _convert_segmentation(entry: dict[str, Any], json_file: str) -> Any:
-    segmentation = entry["segmentation"]
-    if isinstance(segmentation, dict):
-        if "counts" not in segmentation or "size" not in segmentation:
-            raise ValueError(f"{json_file}: annotation {entry['id']!r}: the segmentation RLE needs 'size' and 'counts'")
-        if isinstance(segmentation["counts"], list):
-            import pycocotools.mask as mask_util
-
-            return mask_util.frPyObjects(segmentation, *segmentation["size"])
-        return segmentation
-    if not isinstance(segmentation, list) or not all(isinstance(p, list) for p in segmentation):
-        raise ValueError(
-            f"{json_file}: annotation {entry['id']!r}: a segmentation is a list of polygons [x, y, x, y, ...] or an RLE"
-        )
-    polygons = [p for p in segmentation if len(p) % 2 == 0 and len(p) >= _MIN_POLYGON_NUMBERS]
-    # Integer coordinates would be rounded by every later transform.
-    return [[float(v) for v in p] if all(type(v) is int for v in p) else p for p in polygons] or None
-
-
-def _shift_keypoints(keypoints: list[float]) -> list[float]:
-    """COCO counts keypoints in pixels; half a pixel more puts them at pixel centres, as boxes are measured."""
-    return [v + 0.5 if index % 3 != 2 else v for index, v in enumerate(keypoints)]
 
 
 def load_sem_seg(gt_root: str, image_root: str, gt_ext: str = "png", image_ext: str = "jpg") -> list[dict[str, Any]]:

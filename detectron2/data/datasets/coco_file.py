@@ -2,8 +2,8 @@
 
 import json
 import logging
-import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from detectron2.utils.file_io import PathManager
@@ -11,6 +11,31 @@ from detectron2.utils.file_io import PathManager
 logger = logging.getLogger(__name__)
 
 _CHECK_HINT = "`python tools/check_dataset.py FILE --images DIR` lists every problem of a data set"
+
+_LARGEST_COORDINATE = 1e9  # pixels; NaN and infinity are not below it
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) in (int, str)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_size(value: Any) -> bool:
+    # Some writers give 40.0.
+    return type(value) in (int, float) and value > 0 and float(value).is_integer()
+
+
+# What a field may hold, and how errors call it.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "id": (_is_id, "an integer (or a string)"),
+    "text": (_is_text, "a string that is not empty"),
+    "size": (_is_size, "a positive integer, in pixels"),
+    "any": (lambda value: True, ""),
+}
+_ANNOTATION_FIELDS = {"id": "id", "image_id": "id", "category_id": "id", "bbox": "any"}
 
 
 class CocoFile:
@@ -30,9 +55,9 @@ class CocoFile:
     def __init__(self, path: str) -> None:
         self.path = path
         content = self._read()
-        self.categories = sorted(self._entries(content, "categories", ("id", "name")), key=lambda c: c["id"])
-        images = self._entries(content, "images", ("id", "file_name", "height", "width"))
-        self.images = sorted(images, key=lambda image: image["id"])
+        self.categories = self._by_id(content, "categories", {"id": "id", "name": "text"})
+        fields = {"id": "id", "file_name": "text", "height": "size", "width": "size"}
+        self.images = self._by_id(content, "images", fields)
         self.annotations: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in self.images}
         self._group_annotations(content)
 
@@ -49,14 +74,29 @@ class CocoFile:
             )
         return content
 
-    def _entries(self, content: dict[str, Any], key: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-        if not isinstance(content.get(key), list):
+    def _by_id(self, content: dict[str, Any], key: str, fields: dict[str, str]) -> list[dict[str, Any]]:
+        entries = self._entries(content, key, fields)
+        if len({type(entry["id"]) for entry in entries}) > 1:
+            raise ValueError(f"{self.path}: the ids of {key} are numbers and strings mixed: write all as numbers")
+        return sorted(entries, key=lambda entry: entry["id"])
+
+    def _entries(self, content: dict[str, Any], key: str, fields: dict[str, str]) -> list[dict[str, Any]]:
+        """The list ``key``, each entry with ``fields``, a dict of name to kind (see ``_KINDS``)."""
+        if key not in content:
             raise ValueError(f"{self.path} has no list {key!r}; its keys are: {', '.join(content) or 'none'}")
         entries = content[key]
+        if not isinstance(entries, list):
+            raise ValueError(f"{self.path}: {key!r} must be a list, but is a {type(entries).__name__}")
         for index, entry in enumerate(entries):
-            missing = [f for f in fields if not isinstance(entry, dict) or f not in entry]
-            if missing:
-                raise ValueError(f"{self.path}: {key}[{index}] has no field {missing[0]!r}")
+            if not isinstance(entry, dict):
+                raise ValueError(f"{self.path}: {key}[{index}] must be an object, but is {entry!r}")
+            for field, kind in fields.items():
+                if field not in entry:
+                    raise ValueError(f"{self.path}: {key}[{index}] has no field {field!r}")
+                if not _KINDS[kind][0](entry[field]):
+                    raise ValueError(
+                        f"{self.path}: {key}[{index}]: {field!r} is {entry[field]!r}, but must be {_KINDS[kind][1]}"
+                    )
         counts = Counter(entry["id"] for entry in entries)
         repeated = [i for i, count in counts.items() if count > 1]
         if repeated:
@@ -68,7 +108,7 @@ class CocoFile:
             logger.warning(f"{self.path} has no 'annotations': its images are taken as unlabelled")
             return
         category_ids = {c["id"] for c in self.categories}
-        for entry in self._entries(content, "annotations", ("id", "image_id", "category_id", "bbox")):
+        for entry in self._entries(content, "annotations", _ANNOTATION_FIELDS):
             if entry["image_id"] not in self.annotations:
                 raise ValueError(
                     f"{self.path}: annotation {entry['id']!r} has image_id {entry['image_id']!r}, which is no image"
@@ -78,6 +118,10 @@ class CocoFile:
                     f"{self.path}: annotation {entry['id']!r} has category_id {entry['category_id']!r}; "
                     f"the categories are {sorted(category_ids)}"
                 )
+            if entry.get("iscrowd", 0) not in (0, 1):
+                raise ValueError(
+                    f"{self.path}: annotation {entry['id']!r}: iscrowd is {entry['iscrowd']!r}, but must be 0 or 1"
+                )
             self._check_box(entry)
             self.annotations[entry["image_id"]].append(entry)
 
@@ -85,7 +129,7 @@ class CocoFile:
         box = entry["bbox"]
         if not isinstance(box, list) or len(box) not in (4, 5):
             problem = "is not a list of x, y, width, height"
-        elif not all(isinstance(v, (int, float)) and math.isfinite(v) for v in box):
+        elif not all(type(v) in (int, float) and abs(v) <= _LARGEST_COORDINATE for v in box):
             problem = "holds something that is no finite number"
         elif len(box) == 4 and (box[2] < 0 or box[3] < 0):
             problem = "has a negative width or height (COCO boxes are x, y, width, height)"
