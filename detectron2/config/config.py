@@ -49,19 +49,31 @@ class CfgNode(_CfgNode):
             ValueError: the file is not plain YAML, a value has the wrong type, or its version is too new.
             KeyError: it gives a key that does not exist.
         """
-        from .compat import guess_version, upgrade_config
-
         plain = self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe)
         try:
             loaded = type(self)(plain)
         except AssertionError as error:
             # yacs asserts that values are numbers, text or lists; a date, for one, is not.
             raise ValueError(f"{cfg_filename}: {error}") from None
+        except RecursionError:
+            raise ValueError(f"{cfg_filename}: a section contains itself by an alias (*)") from None
+        loaded = self._in_my_version(loaded, cfg_filename)
+        try:
+            self.merge_from_other_cfg(loaded)
+        except (KeyError, ValueError) as error:
+            raise type(error)(f"{cfg_filename}: {error.args[0]}") from error
+
+    def _in_my_version(self, loaded: "CfgNode", cfg_filename: str) -> "CfgNode":
+        """The keys of a file, upgraded to the version of this config."""
+        from .compat import guess_version, upgrade_config
+
         version = self.get("VERSION")
         if version is not None:
             loaded_version = loaded.get("VERSION")
             if loaded_version is None:
                 loaded_version = guess_version(loaded, cfg_filename)
+            if type(loaded_version) is not int or loaded_version < 0:
+                raise ValueError(f"{cfg_filename}: VERSION is {loaded_version!r}, but must be 0, 1 or {version}")
             if loaded_version > version:
                 raise ValueError(
                     f"{cfg_filename}: VERSION {loaded_version} is newer than this config's VERSION {version}"
@@ -69,12 +81,14 @@ class CfgNode(_CfgNode):
             if loaded_version < version:
                 loaded.VERSION = loaded_version
                 loaded = upgrade_config(loaded, to_version=version)
-        self.merge_from_other_cfg(loaded)
+        return loaded
 
     def merge_from_other_cfg(self, cfg_other: _CfgNode) -> None:
-        """Take over every value of another config. Nothing changes if one of its keys does not exist."""
+        """Take over every value of another config. Nothing changes if one of its keys or types is wrong."""
         checked = type(self)(cfg_other)
         _check_keys(checked, self, self, "")
+        # yacs stops at the first wrong type, with half of the values taken over: let that happen to a copy.
+        _CfgNode.merge_from_other_cfg(self.clone(), checked)
         super().merge_from_other_cfg(checked)
 
     def merge_from_list(self, cfg_list: list[Any]) -> None:
@@ -82,24 +96,26 @@ class CfgNode(_CfgNode):
 
         Args:
             cfg_list: e.g. ``["MODEL.MASK_ON", "True", "SOLVER.BASE_LR", 0.01]``; strings are read as Python literals.
+                Nothing changes if one of the keys or types is wrong.
         """
         if len(cfg_list) % 2:
             raise ValueError(
                 f"config overrides come in pairs of key and value, but {len(cfg_list)} were given: {cfg_list}"
             )
         merged: list[Any] = []
-        for key, value in zip(cfg_list[0::2], cfg_list[1::2], strict=True):
+        for key, value in zip(map(str, cfg_list[0::2]), cfg_list[1::2], strict=True):
             if key == BASE_KEY:
                 raise KeyError(f"{BASE_KEY} can only be given in a file")
             if not has_key(self, key):
                 if not (self.key_is_deprecated(key) or self.key_is_renamed(key)):
-                    raise KeyError(unknown_key_message(key, _leaf_keys(self)))
+                    raise KeyError(unknown_key_message(key, _all_keys(self)))
                 merged += [key, value]
                 continue
             decoded = self._decode_cfg_value(value)
             coerced = coerce_value(key, decoded, get_key(self, key))
             # A value that needs no conversion goes on as it came, because decoding twice could change a string.
             merged += [key, value if coerced is decoded else coerced]
+        _CfgNode.merge_from_list(self.clone(), merged)
         super().merge_from_list(merged)
 
     def dump(self, *args: Any, **kwargs: Any) -> str | None:
@@ -111,12 +127,11 @@ class CfgNode(_CfgNode):
         return super().dump(**dict(zip(("stream", "Dumper"), args, strict=False)), **kwargs)
 
 
-def _leaf_keys(cfg: _CfgNode, prefix: str = "") -> Iterator[str]:
+def _all_keys(cfg: _CfgNode, prefix: str = "") -> Iterator[str]:
     for key, value in cfg.items():
         if isinstance(value, _CfgNode) and value:
-            yield from _leaf_keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+            yield from _all_keys(value, f"{prefix}{key}.")
+        yield f"{prefix}{key}"
 
 
 def _check_keys(new: _CfgNode, current: _CfgNode, root: _CfgNode, prefix: str) -> None:
@@ -128,7 +143,7 @@ def _check_keys(new: _CfgNode, current: _CfgNode, root: _CfgNode, prefix: str) -
         if key not in current:
             allowed = current.is_new_allowed() or root.key_is_deprecated(full_key) or root.key_is_renamed(full_key)
             if not allowed:
-                raise KeyError(unknown_key_message(full_key, _leaf_keys(root)))
+                raise KeyError(unknown_key_message(full_key, _all_keys(root)))
         elif isinstance(value, _CfgNode) and isinstance(current[key], _CfgNode):
             _check_keys(value, current[key], root, full_key + ".")
         else:

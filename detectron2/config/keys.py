@@ -27,7 +27,14 @@ def coerce_value(full_key: str, value: Any, current: Any) -> Any:
     """``value`` in the type of ``current`` where that is beyond doubt, else unchanged.
 
     A whole number is accepted for a float, and a bare string for the tuple of data set names.
+
+    Raises:
+        ValueError: a value is given for a section.
     """
+    if isinstance(current, dict) and not isinstance(value, dict):
+        raise ValueError(
+            f"{full_key} is a section with keys of its own, such as {next(iter(current), '')}, not a value"
+        )
     if isinstance(current, float) and type(value) is int:
         return float(value)
     if full_key in _NAME_TUPLES and isinstance(value, str):

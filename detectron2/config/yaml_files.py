@@ -137,8 +137,11 @@ def load_with_bases(
         raise ValueError(f"{filename}: not a text file, so not a config ({error})") from error
     config = parse_yaml(text, filename, allow_unsafe)
     bases = config.pop(BASE_KEY, [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) and base for base in bases):
+        raise ValueError(f"{filename}: {BASE_KEY} must be a path or a list of paths, but is {bases!r}")
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         path = resolve_base(base, filename)
         merged = inherit(load_with_bases(path, open_file, allow_unsafe, (*chain, filename)), merged, path)
     return inherit(config, merged, filename)
