@@ -122,6 +122,10 @@ def _test_loader_from_config(
     names = [dataset_name] if isinstance(dataset_name, str) else list(dataset_name)
     files = None
     if cfg.MODEL.LOAD_PROPOSALS:
+        if len(cfg.DATASETS.PROPOSAL_FILES_TEST) != len(cfg.DATASETS.TEST):
+            raise ValueError(
+                "MODEL.LOAD_PROPOSALS needs a file in DATASETS.PROPOSAL_FILES_TEST for each of DATASETS.TEST"
+            )
         by_name = dict(zip(cfg.DATASETS.TEST, cfg.DATASETS.PROPOSAL_FILES_TEST, strict=True))
         files = [by_name[name] for name in names]
     dataset = get_detection_dataset_dicts(names, filter_empty=False, proposal_files=files)

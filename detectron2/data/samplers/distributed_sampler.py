@@ -87,10 +87,12 @@ class RandomSubsetTrainingSampler(TrainingSampler):
         """
         super().__init__(size, shuffle=shuffle, seed=seed_shuffle)
         if not 0.0 < subset_ratio <= 1.0:
-            raise ValueError(f"subset_ratio must lie in (0, 1], got {subset_ratio}")
+            raise ValueError(f"subset_ratio (DATALOADER.RANDOM_SUBSET_RATIO) must lie in (0, 1], got {subset_ratio}")
         self._size_subset = int(size * subset_ratio)
         if self._size_subset < 1:
-            raise ValueError(f"subset_ratio {subset_ratio} leaves none of {size} samples")
+            raise ValueError(
+                f"subset_ratio (DATALOADER.RANDOM_SUBSET_RATIO) {subset_ratio} leaves none of {size} samples"
+            )
         self._seed_subset = comm.shared_random_seed() if seed_subset is None else int(seed_subset)
         logger.info("Only %d of the samples are used, chosen by seed %d", self._size_subset, self._seed_subset)
 
@@ -120,8 +122,15 @@ class RepeatFactorTrainingSampler(Sampler):
             repeat_factors: float [N], how often each sample comes. Its fraction is a probability.
             shuffle: permute each round.
             seed: of repeats and permutations, the same on all processes; None agrees on a random one.
+
+        Raises:
+            ValueError: a factor is negative or not finite, or no sample would ever come.
         """
         self._rep_factors = torch.as_tensor(repeat_factors, dtype=torch.float32)
+        if not bool(torch.isfinite(self._rep_factors).all()) or bool((self._rep_factors < 0).any()):
+            raise ValueError("repeat factors must be finite and at least 0")
+        if not bool((self._rep_factors > 0).any()):
+            raise ValueError("all repeat factors are zero: no sample would ever come")
         self._whole = self._rep_factors.floor()
         self._shuffle = shuffle
         self._seed = comm.shared_random_seed() if seed is None else int(seed)
@@ -183,10 +192,13 @@ class InferenceSampler(Sampler):
     def __init__(self, size: int) -> None:
         """
         Args:
-            size: number of samples; fewer than processes, or none, are fine.
+            size: number of samples; fewer than processes are fine.
+
+        Raises:
+            ValueError: there is no sample.
         """
-        if size < 0:
-            raise ValueError(f"InferenceSampler needs a number of samples, got {size}")
+        if size <= 0:
+            raise ValueError(f"InferenceSampler needs at least one sample, got a data set of size {size}")
         self._size = size
         self._local_indices = self._get_local_indices(size, comm.get_world_size(), comm.get_rank())
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from torch.utils.data.sampler import BatchSampler, Sampler
 
 
@@ -21,14 +22,17 @@ class GroupedBatchSampler(BatchSampler):
 
         Raises:
             TypeError: ``sampler`` is no sampler.
-            ValueError: the batch size is not positive.
+            ValueError: the batch size is not positive, or ``group_ids`` are not integers in one dimension.
         """
         if not isinstance(sampler, Sampler):
             raise TypeError(f"sampler must be a torch Sampler, got {type(sampler).__name__}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        groups = np.asarray(group_ids)
+        if groups.ndim != 1 or groups.dtype.kind not in "iub":
+            raise ValueError(f"group_ids must be integers in one dimension, got {groups.dtype} of shape {groups.shape}")
         self.sampler = sampler
-        self.group_ids = [int(group) for group in group_ids]
+        self.group_ids = groups.tolist()
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[list[int]]:

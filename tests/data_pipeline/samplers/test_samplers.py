@@ -1,12 +1,11 @@
-"""Orders against golden sequences, shares of processes, resuming."""
+"""Samplers against golden index streams."""
 
 import ast
-import itertools
-from collections import Counter
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
-from torch.utils.data.sampler import SequentialSampler
 
 from detectron2.data.samplers import (
     GroupedBatchSampler,
@@ -21,12 +20,21 @@ from tests.facts import golden
 GOLDEN = golden("samplers")
 
 
-def first(sampler, count):
-    return list(itertools.islice(sampler, count))
+def head(sampler, count):
+    return list(islice(sampler, count))
+
+
+@pytest.fixture
+def as_process(monkeypatch):
+    def pretend(rank, world_size):
+        monkeypatch.setattr(comm, "get_rank", lambda: rank)
+        monkeypatch.setattr(comm, "get_world_size", lambda: world_size)
+
+    return pretend
 
 
 @pytest.mark.parametrize(
-    "name, sampler",
+    ("key", "make"),
     [
         ("training_10_seed3", lambda: TrainingSampler(10, seed=3)),
         ("training_10_noshuffle", lambda: TrainingSampler(10, shuffle=False)),
@@ -37,78 +45,92 @@ def first(sampler, count):
         ),
     ],
 )
-def test_golden_orders(name, sampler):
-    expected = GOLDEN[name].tolist()
-    assert first(sampler(), len(expected)) == expected
+def test_streams(key, make):
+    expected = GOLDEN[key].tolist()
+    sampler = make()
+    assert head(sampler, len(expected)) == expected
+    assert head(sampler, len(expected)) == expected  # a second pass starts anew
 
 
-@pytest.mark.parametrize("size, world", [(10, 3), (2, 4)])
-def test_inference_shares(size, world):
-    shares = [list(InferenceSampler._get_local_indices(size, world, rank)) for rank in range(world)]
-    assert shares == [ast.literal_eval(text) for text in GOLDEN[f"infer_shards_{size}_{world}"]]
-    assert len(InferenceSampler(size)) == size
-
-
-def test_processes_share_one_order(monkeypatch):
-    whole = first(TrainingSampler(7, seed=1), 21)
-    monkeypatch.setattr(comm, "get_world_size", lambda: 3)
+@pytest.mark.parametrize(
+    "make", [lambda: TrainingSampler(7, seed=1), lambda: RepeatFactorTrainingSampler([1.5] * 7, seed=1)]
+)
+def test_processes_share_one_stream(make, as_process):
+    whole = head(make(), 30)
     for rank in range(3):
-        monkeypatch.setattr(comm, "get_rank", lambda rank=rank: rank)
-        assert first(TrainingSampler(7, seed=1), 7) == whole[rank::3]
+        as_process(rank, 3)
+        assert head(make(), 10) == whole[rank::3]
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: TrainingSampler(9),
-        lambda: RandomSubsetTrainingSampler(20, 0.5),
-        lambda: RepeatFactorTrainingSampler(torch.linspace(0.5, 2, 6)),
+        lambda seed: TrainingSampler(50, seed=seed),
+        lambda seed: RandomSubsetTrainingSampler(50, 0.5, seed_shuffle=seed, seed_subset=seed),
+        lambda seed: RepeatFactorTrainingSampler([1.3] * 50, seed=seed),
     ],
 )
-def test_state_gives_the_same_order(make):
-    original, other = make(), make()
-    state = original.state_dict()
-    assert all(type(value) is int for value in state.values())
-    other.load_state_dict(state)
-    assert first(other, 40) == first(original, 40)
+def test_state_carries_the_stream(make):
+    sampler, other = make(None), make(12345)
+    assert head(sampler, 40) != head(other, 40)
+    other.load_state_dict(sampler.state_dict())
+    assert head(sampler, 200) == head(other, 200)
 
 
-def test_repeat_factors():
-    classes = [[0], [0, 1], [0], [0, 2, 2], [0], [0], [0, 1], [], [0], [0]]
-    dicts = [{"annotations": [{"category_id": c} for c in image]} for image in classes]
-    factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(dicts, 0.3)
-    assert factors.tolist() == pytest.approx(GOLDEN["repeat_factors_t0.3"].tolist())
-    linear = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(dicts, 0.3, sqrt=False)
-    assert linear.tolist() == pytest.approx(GOLDEN["repeat_sqrtFalse"].tolist())
+def _dicts(classes):
+    return [{"annotations": [{"category_id": c} for c in own]} for own in classes]
 
 
-def test_repeats_on_average():
-    sampler = RepeatFactorTrainingSampler(torch.tensor([1.0, 2.5, 0.5]), seed=0)
-    counts = Counter(first(sampler, 4000))
-    assert counts[1] / counts[0] == pytest.approx(2.5, rel=0.05)
-    assert counts[2] / counts[0] == pytest.approx(0.5, rel=0.1)
+def test_repeat_factors_by_the_rarest_class():
+    dicts = _dicts([[0], [0, 1, 1], [], [0, 2], [0], [0], [0, 1], [0], [0], [0]])
+    of = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency
+    expected = GOLDEN["repeat_factors_t0.3"].copy()
+    np.testing.assert_allclose(of(dicts, 0.3).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(of(dicts, 0.3, sqrt=False).numpy(), GOLDEN["repeat_sqrtFalse"], rtol=1e-6)
+
+
+def test_repeats_come_as_often_as_asked():
+    factors = torch.tensor([1.0, 2.5, 0.5, 3.0])
+    drawn = head(RepeatFactorTrainingSampler(factors, seed=0), 7000)
+    share = torch.bincount(torch.tensor(drawn), minlength=4) / 1000
+    torch.testing.assert_close(share, factors, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(("key", "size", "world"), [("infer_shards_10_3", 10, 3), ("infer_shards_2_4", 2, 4)])
+def test_inference_parts(key, size, world, as_process):
+    for rank, expected in enumerate(GOLDEN[key].tolist()):
+        as_process(rank, world)
+        sampler = InferenceSampler(size)
+        assert list(sampler) == ast.literal_eval(expected) and len(sampler) == len(list(sampler))
 
 
 def test_grouped_batches():
-    sampler = SequentialSampler(range(8))
-    groups = [0, 1, 0, 1, 1, 0, 0, 1]
-    batches = list(GroupedBatchSampler(sampler, groups, 2))
-    assert batches == [[0, 2], [1, 3], [5, 6], [4, 7]]
-    assert batches == [ast.literal_eval(text) for text in GOLDEN["grouped_batch"]]
+    sampler = torch.utils.data.SequentialSampler(range(8))
+    batches = [ast.literal_eval(batch) for batch in GOLDEN["grouped_batch"].tolist()]
+    assert list(GroupedBatchSampler(sampler, [0, 1, 0, 1, 1, 0, 0, 1], 2)) == batches
+    assert list(GroupedBatchSampler(sampler, [0] * 8, 3)) == [[0, 1, 2], [3, 4, 5]]  # 6 and 7 fill none
 
 
 @pytest.mark.parametrize(
-    "make, error",
+    ("make", "error", "message"),
     [
-        (lambda: TrainingSampler(0), "size 0"),
-        (lambda: InferenceSampler(0), "size 0"),
-        (lambda: RandomSubsetTrainingSampler(10, 0.01), "RANDOM_SUBSET_RATIO"),
-        (lambda: RandomSubsetTrainingSampler(10, 1.5), "RANDOM_SUBSET_RATIO"),
-        (lambda: RepeatFactorTrainingSampler(torch.tensor([1.0, float("nan")])), "finite"),
-        (lambda: RepeatFactorTrainingSampler(torch.zeros(3)), "zero"),
-        (lambda: GroupedBatchSampler(SequentialSampler(range(2)), [[0], [1]], 1), "group_ids"),
+        (lambda: TrainingSampler(0), ValueError, "size 0"),
+        (lambda: TrainingSampler(2.0), TypeError, "float"),
+        (lambda: RandomSubsetTrainingSampler(10, 0.0), ValueError, "RANDOM_SUBSET_RATIO"),
+        (lambda: RandomSubsetTrainingSampler(10, 1.5), ValueError, "RANDOM_SUBSET_RATIO"),
+        (lambda: RepeatFactorTrainingSampler([1.0, float("nan")]), ValueError, "finite"),
+        (lambda: RepeatFactorTrainingSampler([1.0, -1.0]), ValueError, "at least 0"),
+        (lambda: RepeatFactorTrainingSampler(torch.zeros(3)), ValueError, "zero"),
+        (lambda: GroupedBatchSampler(InferenceSampler(2), [[0], [1]], 1), ValueError, "group_ids"),
+        (lambda: GroupedBatchSampler(InferenceSampler(2), [0.5, 1.0], 1), ValueError, "group_ids"),
+        (lambda: InferenceSampler(0), ValueError, "size 0"),
+        (lambda: RandomSubsetTrainingSampler(3, 0.1), ValueError, "none of 3"),
+        (lambda: GroupedBatchSampler([0, 1], [0, 0], 2), TypeError, "list"),
+        (lambda: GroupedBatchSampler(InferenceSampler(2), [0, 0], 0), ValueError, "batch_size"),
+        (lambda: len(GroupedBatchSampler(InferenceSampler(2), [0, 0], 1)), TypeError, "order"),
+        (lambda: InferenceSampler(-1), ValueError, "-1"),
     ],
 )
-def test_errors(make, error):
-    with pytest.raises(ValueError, match=error):
+def test_wrong_arguments(make, error, message):
+    with pytest.raises(error, match=message):
         make()
