@@ -5,9 +5,10 @@ import os
 from collections.abc import Sequence
 
 from ..config import CfgNode
-from ..config.keys import get_key, has_key, near_matches
+from ..config.keys import get_key, near_matches
 from ..utils.env import resolve_device
 from ..utils.file_io import PathManager
+from .value_checks import check_values
 
 __all__ = ["check_config", "register_configured_datasets"]
 
@@ -15,11 +16,6 @@ __all__ = ["check_config", "register_configured_datasets"]
 _NUM_CLASSES_KEYS = {"RetinaNet": "MODEL.RETINANET.NUM_CLASSES", "FCOS": "MODEL.FCOS.NUM_CLASSES"}
 _ROI_NUM_CLASSES_KEY = "MODEL.ROI_HEADS.NUM_CLASSES"
 _ROI_HEADS = ("StandardROIHeads", "Res5ROIHeads", "CascadeROIHeads")
-
-_CHOICES = {
-    "SOLVER.AMP.PRECISION": ("float16", "bfloat16"),
-    "TEST.EARLY_STOPPING.MODE": ("max", "min"),
-}
 
 _LARGEST_JSON_READ = 64 * 2**20
 """Bytes of an annotation file that is opened for its class names; larger ones are judged when they are loaded."""
@@ -40,7 +36,7 @@ def check_config(cfg: CfgNode, *, resume: bool = False) -> CfgNode:
         ValueError: a number of classes disagrees with the data, the device is not there, or a value is not allowed.
         FileNotFoundError: the file of ``MODEL.WEIGHTS`` is missing.
     """
-    _check_values(cfg)
+    check_values(cfg)
     _make_names_tuples(cfg)
     for key in ("DATASETS.TRAIN", "DATASETS.TEST"):
         _check_registered(key, get_key(cfg, key))
@@ -77,16 +73,6 @@ def register_configured_datasets(cfg: CfgNode) -> None:
             if not there(path):
                 raise FileNotFoundError(f"DATASETS.COCO_INSTANCES: the {what} of '{name}', {path}, does not exist")
         register_coco_instances(name, {}, json_file, image_root)
-
-
-def _check_values(cfg: CfgNode) -> None:
-    for key, allowed in _CHOICES.items():
-        if has_key(cfg, key) and get_key(cfg, key) not in allowed:
-            raise ValueError(f"{key} is '{get_key(cfg, key)}', but must be one of {', '.join(allowed)}")
-    if has_key(cfg, "SOLVER.ACCUMULATION_STEPS") and cfg.SOLVER.ACCUMULATION_STEPS < 1:
-        raise ValueError(f"SOLVER.ACCUMULATION_STEPS is {cfg.SOLVER.ACCUMULATION_STEPS}, but must be at least 1")
-    if has_key(cfg, "TEST.EARLY_STOPPING") and cfg.TEST.EARLY_STOPPING.ENABLED and cfg.TEST.EVAL_PERIOD <= 0:
-        raise ValueError("TEST.EARLY_STOPPING is enabled, but TEST.EVAL_PERIOD is 0: nothing is evaluated on the way")
 
 
 def _make_names_tuples(cfg: CfgNode) -> None:
