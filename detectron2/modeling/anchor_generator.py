@@ -12,6 +12,7 @@ from detectron2.config import configurable
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import move_device_like
 from detectron2.structures.boxes import Boxes
+from detectron2.utils.registry import registered
 
 ANCHOR_GENERATOR_REGISTRY = Registry("ANCHOR_GENERATOR")
 ANCHOR_GENERATOR_REGISTRY.__doc__ = """Classes built as ``cls(cfg, input_shape)`` that make anchors of feature maps."""
@@ -163,4 +164,6 @@ def _create_grid_offsets(
 
 def build_anchor_generator(cfg: Any, input_shape: list[ShapeSpec]) -> nn.Module:
     """Build the generator that ``MODEL.ANCHOR_GENERATOR.NAME`` names, for feature maps of these shapes."""
-    return ANCHOR_GENERATOR_REGISTRY.get(cfg.MODEL.ANCHOR_GENERATOR.NAME)(cfg, input_shape)
+    return registered(ANCHOR_GENERATOR_REGISTRY, cfg.MODEL.ANCHOR_GENERATOR.NAME, "MODEL.ANCHOR_GENERATOR.NAME")(
+        cfg, input_shape
+    )

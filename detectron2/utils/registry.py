@@ -1,12 +1,34 @@
 """Registries of named parts, and the way from a dotted name to a Python object and back."""
 
+import difflib
 import importlib
 import sys
 from typing import Any
 
 from fvcore.common.registry import Registry
 
-__all__ = ["Registry", "locate"]
+__all__ = ["Registry", "locate", "registered"]
+
+
+def registered(registry: Registry, name: str, key: str) -> Any:
+    """The entry of a registry that a config key names.
+
+    Args:
+        registry: of functions or classes.
+        name: the value of the key.
+        key: the config key, for the error.
+
+    Raises:
+        KeyError: there is no such entry; the message lists near matches.
+    """
+    if name in registry:
+        return registry.get(name)
+    known = [entry for entry, _ in registry]
+    near = difflib.get_close_matches(name, known) or sorted(known)
+    raise KeyError(
+        f"{key} {name!r} is not registered; did you mean {', '.join(near)}? One of your own is registered by importing "
+        "its module before the model is built"
+    )
 
 
 def locate(name: str) -> Any:

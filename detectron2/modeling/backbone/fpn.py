@@ -12,6 +12,7 @@ from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d
 from detectron2.modeling.backbone.backbone import Backbone
 from detectron2.modeling.backbone.build import BACKBONE_REGISTRY
+from detectron2.modeling.backbone.features import feature_shapes
 from detectron2.modeling.backbone.resnet import build_resnet_backbone
 from detectron2.modeling.weight_init import c2_xavier_fill
 
@@ -59,7 +60,7 @@ class FPN(Backbone):
         if fuse_type not in _FUSE_TYPES:
             raise ValueError(f"fuse_type (MODEL.FPN.FUSE_TYPE) must be one of {_FUSE_TYPES}, got {fuse_type!r}")
         shapes = bottom_up.output_shape()
-        strides = [shapes[name].stride for name in in_features]
+        strides = [s.stride for s in feature_shapes(shapes, in_features, "in_features (MODEL.FPN.IN_FEATURES)")]
         _assert_strides_are_log2_contiguous(strides)
 
         self.in_features = tuple(in_features)

@@ -13,6 +13,7 @@ from detectron2.layers.shape_spec import ShapeSpec  # noqa: F401
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.backbone.backbone import Backbone
 from detectron2.modeling.backbone.build import build_backbone
+from detectron2.modeling.backbone.features import feature_shapes
 from detectron2.modeling.box_regression import Box2BoxTransformLinear, _dense_box_regression_loss
 from detectron2.structures.boxes import Boxes, pairwise_point_box_distance
 from detectron2.structures.image_list import ImageList
@@ -98,8 +99,7 @@ class FCOS(DenseDetector):
         """Read ``MODEL.FCOS``, the backbone's settings and ``TEST.DETECTIONS_PER_IMAGE``."""
         settings = cfg.MODEL.FCOS
         backbone = build_backbone(cfg)
-        shapes = backbone.output_shape()
-        input_shape = [shapes[name] for name in settings.IN_FEATURES]
+        input_shape = feature_shapes(backbone.output_shape(), settings.IN_FEATURES, "MODEL.FCOS.IN_FEATURES")
         head = FCOSHead(
             input_shape=input_shape,
             num_classes=settings.NUM_CLASSES,

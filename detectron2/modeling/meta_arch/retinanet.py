@@ -15,6 +15,7 @@ from detectron2.layers.wrappers import cat  # noqa: F401
 from detectron2.modeling.anchor_generator import build_anchor_generator
 from detectron2.modeling.backbone.backbone import Backbone
 from detectron2.modeling.backbone.build import build_backbone
+from detectron2.modeling.backbone.features import feature_shapes
 from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss, check_box_reg_loss_type
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures.boxes import Boxes, pairwise_iou
@@ -105,13 +106,12 @@ class RetinaNet(DenseDetector):
         """Read ``MODEL.RETINANET``, the backbone and anchor settings, and ``TEST.DETECTIONS_PER_IMAGE``."""
         settings = cfg.MODEL.RETINANET
         backbone = build_backbone(cfg)
-        shapes = backbone.output_shape()
-        feature_shapes = [shapes[name] for name in settings.IN_FEATURES]
+        shapes = feature_shapes(backbone.output_shape(), settings.IN_FEATURES, "MODEL.RETINANET.IN_FEATURES")
         return {
             "backbone": backbone,
-            "head": RetinaNetHead(cfg, feature_shapes),
+            "head": RetinaNetHead(cfg, shapes),
             "head_in_features": settings.IN_FEATURES,
-            "anchor_generator": build_anchor_generator(cfg, feature_shapes),
+            "anchor_generator": build_anchor_generator(cfg, shapes),
             "box2box_transform": Box2BoxTransform(weights=settings.BBOX_REG_WEIGHTS),
             "anchor_matcher": Matcher(settings.IOU_THRESHOLDS, settings.IOU_LABELS, allow_low_quality_matches=True),
             "num_classes": settings.NUM_CLASSES,

@@ -11,6 +11,7 @@ from detectron2.config import configurable
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d, cat  # noqa: F401
 from detectron2.modeling.anchor_generator import build_anchor_generator
+from detectron2.modeling.backbone.features import feature_shapes
 from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss, check_box_reg_loss_type
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
@@ -102,7 +103,7 @@ class RPN(nn.Module):
     def from_config(cls, cfg: Any, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """Read ``MODEL.RPN`` and build head, anchors and matcher for the feature maps in ``IN_FEATURES``."""
         rpn = cfg.MODEL.RPN
-        shapes = [input_shape[name] for name in rpn.IN_FEATURES]
+        shapes = feature_shapes(input_shape, rpn.IN_FEATURES, "MODEL.RPN.IN_FEATURES")
         return {
             "in_features": rpn.IN_FEATURES,
             "head": build_rpn_head(cfg, shapes),

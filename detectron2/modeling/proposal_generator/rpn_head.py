@@ -11,6 +11,7 @@ from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d
 from detectron2.modeling.anchor_generator import build_anchor_generator
 from detectron2.modeling.weight_init import normal_fill
+from detectron2.utils.registry import registered
 
 RPN_HEAD_REGISTRY = Registry("RPN_HEAD")
 RPN_HEAD_REGISTRY.__doc__ = """Classes built as ``cls(cfg, input_shape)``: features to logits and deltas of anchors."""
@@ -18,7 +19,7 @@ RPN_HEAD_REGISTRY.__doc__ = """Classes built as ``cls(cfg, input_shape)``: featu
 
 def build_rpn_head(cfg: Any, input_shape: list[ShapeSpec]) -> nn.Module:
     """Build the head that ``MODEL.RPN.HEAD_NAME`` names, for feature maps of these shapes."""
-    return RPN_HEAD_REGISTRY.get(cfg.MODEL.RPN.HEAD_NAME)(cfg, input_shape)
+    return registered(RPN_HEAD_REGISTRY, cfg.MODEL.RPN.HEAD_NAME, "MODEL.RPN.HEAD_NAME")(cfg, input_shape)
 
 
 @RPN_HEAD_REGISTRY.register()

@@ -15,6 +15,7 @@ from detectron2.structures.boxes import pairwise_iou
 from detectron2.structures.image_list import ImageList
 from detectron2.structures.instances import Instances
 from detectron2.utils.events import get_event_storage, has_event_storage
+from detectron2.utils.registry import registered
 
 ROI_HEADS_REGISTRY = Registry("ROI_HEADS")
 ROI_HEADS_REGISTRY.__doc__ = """Classes built as ``cls(cfg, input_shape)`` that turn proposals into detections."""
@@ -145,7 +146,7 @@ class ROIHeads(nn.Module):
 
 def build_roi_heads(cfg: Any, input_shape: dict[str, ShapeSpec]) -> nn.Module:
     """Build the heads that ``MODEL.ROI_HEADS.NAME`` names, on feature maps of these shapes."""
-    return ROI_HEADS_REGISTRY.get(cfg.MODEL.ROI_HEADS.NAME)(cfg, input_shape)
+    return registered(ROI_HEADS_REGISTRY, cfg.MODEL.ROI_HEADS.NAME, "MODEL.ROI_HEADS.NAME")(cfg, input_shape)
 
 
 def require_targets(targets: list[Instances] | None, name: str) -> list[Instances]:

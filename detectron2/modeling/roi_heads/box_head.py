@@ -10,6 +10,7 @@ from detectron2.layers.batch_norm import get_norm
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d
 from detectron2.modeling.weight_init import c2_msra_fill, c2_xavier_fill
+from detectron2.utils.registry import registered
 
 __all__ = ["FastRCNNConvFCHead", "ROI_BOX_HEAD_REGISTRY", "build_box_head"]
 
@@ -93,4 +94,4 @@ class FastRCNNConvFCHead(nn.Sequential):
 
 def build_box_head(cfg: Any, input_shape: ShapeSpec) -> nn.Module:
     """Build the head that ``MODEL.ROI_BOX_HEAD.NAME`` names, for pooled features of this shape."""
-    return ROI_BOX_HEAD_REGISTRY.get(cfg.MODEL.ROI_BOX_HEAD.NAME)(cfg, input_shape)
+    return registered(ROI_BOX_HEAD_REGISTRY, cfg.MODEL.ROI_BOX_HEAD.NAME, "MODEL.ROI_BOX_HEAD.NAME")(cfg, input_shape)

@@ -13,6 +13,7 @@ from detectron2.layers.wrappers import Conv2d, cat, move_device_like  # noqa: F4
 from detectron2.modeling.weight_init import c2_msra_fill, normal_fill
 from detectron2.structures.instances import Instances
 from detectron2.utils.events import get_event_storage  # noqa: F401
+from detectron2.utils.registry import registered
 
 from .mask_losses import mask_rcnn_loss
 
@@ -156,4 +157,6 @@ class MaskRCNNConvUpsampleHead(BaseMaskRCNNHead, nn.Sequential):
 
 def build_mask_head(cfg: Any, input_shape: ShapeSpec) -> nn.Module:
     """Build the head that ``MODEL.ROI_MASK_HEAD.NAME`` names, for pooled features of this shape."""
-    return ROI_MASK_HEAD_REGISTRY.get(cfg.MODEL.ROI_MASK_HEAD.NAME)(cfg, input_shape)
+    return registered(ROI_MASK_HEAD_REGISTRY, cfg.MODEL.ROI_MASK_HEAD.NAME, "MODEL.ROI_MASK_HEAD.NAME")(
+        cfg, input_shape
+    )

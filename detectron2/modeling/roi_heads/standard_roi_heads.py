@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from detectron2.config import configurable
 from detectron2.layers.shape_spec import ShapeSpec
+from detectron2.modeling.backbone.features import feature_shapes
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures.boxes import Boxes
 from detectron2.structures.image_list import ImageList
@@ -209,15 +210,16 @@ def build_pooler(
     """A pooler after the ``POOLER_*`` keys of one head's settings, and the shape of what it gives.
 
     Raises:
-        ValueError: when the feature maps differ in channels.
+        ValueError: when the feature maps differ in channels, or there is none of a name.
     """
-    channels = {name: input_shape[name].channels for name in in_features}
+    shapes = feature_shapes(input_shape, in_features, "MODEL.ROI_HEADS.IN_FEATURES")
+    channels = {name: shape.channels for name, shape in zip(in_features, shapes, strict=True)}
     if len(set(channels.values())) != 1:
         raise ValueError(f"pooling over several feature maps needs the same channels in each, got {channels}")
     resolution = settings.POOLER_RESOLUTION
     pooler = ROIPooler(
         output_size=resolution,
-        scales=tuple(1.0 / input_shape[name].stride for name in in_features),
+        scales=tuple(1.0 / shape.stride for shape in shapes),
         sampling_ratio=settings.POOLER_SAMPLING_RATIO,
         pooler_type=settings.POOLER_TYPE,
     )
