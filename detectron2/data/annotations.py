@@ -132,12 +132,21 @@ def annotations_to_instances(
 
     Returns:
         Instances with ``gt_boxes``, ``gt_classes`` and, where annotated, ``gt_masks`` and ``gt_keypoints``.
+
+    Raises:
+        ValueError: only some of the annotations have a mask, or a mask is of another kind than ``mask_format``.
     """
     boxes = np.stack([get_bbox(a) for a in annos]) if annos else np.zeros((0, 4))
     target = Instances(image_size)
     target.gt_boxes = Boxes(torch.as_tensor(boxes, dtype=torch.float32))
     target.gt_classes = torch.tensor([int(a["category_id"]) for a in annos], dtype=torch.int64)
-    if annos and "segmentation" in annos[0]:
+    with_mask = sum("segmentation" in a for a in annos)
+    if with_mask not in (0, len(annos)):
+        raise ValueError(
+            f"{len(annos) - with_mask} of the {len(annos)} annotations of an image have no 'segmentation': give all of "
+            "them masks, mark them as crowds, or set MODEL.MASK_ON False"
+        )
+    if with_mask:
         target.gt_masks = _masks([a["segmentation"] for a in annos], image_size, mask_format)
     if annos and "keypoints" in annos[0]:
         target.gt_keypoints = Keypoints(np.stack([np.asarray(a.get("keypoints", [])) for a in annos]))

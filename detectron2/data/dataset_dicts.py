@@ -24,7 +24,9 @@ def _load_one(name: str, proposal_file: str | None) -> Any:
     if isinstance(dataset, torchdata.IterableDataset):
         return dataset
     if len(dataset) == 0:
-        raise ValueError(f"data set {name!r} is empty: its function in DatasetCatalog gave no sample")
+        source = MetadataCatalog.get(name).get("json_file")
+        cause = f"{source} lists no images" if source else "its function in DatasetCatalog gave no sample"
+        raise ValueError(f"data set {name!r} is empty: {cause}")
     return load_proposals_into_dataset(dataset, proposal_file) if proposal_file is not None else dataset
 
 

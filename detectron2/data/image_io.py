@@ -37,7 +37,7 @@ def convert_PIL_to_numpy(image: Image, format: str | None) -> np.ndarray:
         uint8 array (H, W, C), float in 0..1 for YUV; grey images have one channel.
 
     Raises:
-        ValueError: more than 8 bits a channel, whose scale is unknown.
+        ValueError: more than 8 bits a channel, whose scale is unknown; or an unknown format.
     """
     if format is not None and image.mode in _DEEP_MODES:
         raise ValueError(
@@ -45,7 +45,10 @@ def convert_PIL_to_numpy(image: Image, format: str | None) -> np.ndarray:
             "convert the file to 8 bits, or give a mapper that scales it"
         )
     if format is not None:
-        image = image.convert("RGB" if format in ("BGR", _YUV) else format)
+        try:
+            image = image.convert("RGB" if format in ("BGR", _YUV) else format)
+        except ValueError as error:
+            raise ValueError(f"mode {image.mode} cannot be converted to {format!r} (INPUT.FORMAT): {error}") from error
     array = np.asarray(image)
     if format == "L":
         return array[:, :, None]

@@ -19,6 +19,11 @@ def load_train_dicts(cfg: CfgNode, names: Sequence[str], check_consistency: bool
     """The training images of some data sets, filtered as the config says."""
     files = cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None
     if files is not None:
+        if len(files) != len(cfg.DATASETS.TRAIN):
+            raise ValueError(
+                f"MODEL.LOAD_PROPOSALS needs one file in DATASETS.PROPOSAL_FILES_TRAIN for each of the "
+                f"{len(cfg.DATASETS.TRAIN)} data sets in DATASETS.TRAIN, got {len(files)}"
+            )
         by_name = dict(zip(cfg.DATASETS.TRAIN, files, strict=True))
         files = [by_name[name] for name in names]
     return get_detection_dataset_dicts(
