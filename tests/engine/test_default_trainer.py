@@ -17,6 +17,7 @@ from datasets.shapes import write_splits
 from detectron2.engine import DefaultPredictor, DefaultTrainer, HookBase, hooks
 from detectron2.engine.validation import build_validation_loader
 from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils.env import seed_all_rng
 from tests.modeling.tiny_models import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,29 +196,6 @@ def test_predictor_refuses_other_formats(tmp_path, shapes):
 
 # going on after a kill
 
-_RUN = """
-import sys, time
-from pathlib import Path
-import torch
-from detectron2.engine import DefaultTrainer, HookBase
-from tests.engine.test_default_trainer import _Trainer, resumable_config
-
-class Slow(HookBase):
-    def after_step(self):
-        if self.trainer.iter == int(sys.argv[4]):
-            Path(cfg.OUTPUT_DIR, "reached").write_text("")
-            time.sleep(120)
-
-torch.set_num_threads(1)
-cfg = resumable_config(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-from detectron2.utils.env import seed_all_rng
-seed_all_rng(cfg.SEED)
-trainer = _Trainer(cfg)
-trainer.register_hooks([Slow()])
-trainer.resume_or_load(resume=True)
-trainer.train()
-"""
-
 
 def resumable_config(shapes, output, workers):
     """Faster R-CNN samples proposals at random; batch norm, a clipped optimizer and evaluations have state."""
@@ -233,39 +211,61 @@ def resumable_config(shapes, output, workers):
     return cfg
 
 
-def _start(shapes, output, workers, sleep_at=-1):
-    output.mkdir(exist_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", _RUN, str(shapes), str(output), str(workers), str(sleep_at)]
-    log = (output / "stdout.txt").open("a")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+class _Sleeper(HookBase):
+    """Says when an iteration is over, and stays there to be killed."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def after_step(self):
+        if self.trainer.iter == self.at:
+            Path(self.trainer.cfg.OUTPUT_DIR, "reached").write_text("")
+            time.sleep(600)
 
 
-def _kill_when_reached(process, output):
-    """SIGKILL to the whole session, data workers included."""
-    deadline = time.monotonic() + 120
+def run_resumable(shapes, output, workers, sleep_at=-1):
+    """What a training script does with ``--resume``."""
+    cfg = resumable_config(shapes, output, int(workers))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums depend on how they are divided
+    try:
+        seed_all_rng(cfg.SEED)
+        trainer = _Trainer(cfg)
+        trainer.register_hooks([_Sleeper(int(sleep_at))])
+        trainer.resume_or_load(resume=True)
+        trainer.train()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_and_kill(shapes, output, workers, iteration):
+    """SIGKILL to a process, and its data workers, in the middle of a training."""
+    output.mkdir()
+    code = f"import sys; from {__name__} import run_resumable; run_resumable(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(shapes), str(output), str(workers), str(iteration)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (output / "stdout.txt").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 300
     while not (output / "reached").exists():
         assert process.poll() is None and time.monotonic() < deadline, (output / "stdout.txt").read_text()[-3000:]
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)
+    assert process.wait(30) == -signal.SIGKILL
 
 
 def test_a_killed_and_resumed_run_equals_one_never_killed(shapes, tmp_path):
-    whole = _start(shapes, tmp_path / "whole", workers=0)
-    assert whole.wait(240) == 0, (tmp_path / "whole" / "stdout.txt").read_text()[-3000:]
+    run_resumable(shapes, tmp_path / "whole", workers=0)
     expected = torch.load(tmp_path / "whole" / "model_final.pth", weights_only=True)
     for workers in (0, 2):
         output = tmp_path / f"killed_{workers}"
         # iteration 4 is done, the checkpoint is from iteration 2
-        _kill_when_reached(_start(shapes, output, workers, sleep_at=4), output)
+        _run_and_kill(shapes, output, workers, iteration=4)
         assert (output / "last_checkpoint").read_text() == "model_0000002.pth"
-        again = _start(shapes, output, workers)
-        assert again.wait(240) == 0, (output / "stdout.txt").read_text()[-3000:]
+        run_resumable(shapes, output, workers)
         actual = torch.load(output / "model_final.pth", weights_only=True)
         assert set(actual["model"]) == set(expected["model"])
-        different = [k for k, v in expected["model"].items() if not torch.equal(v, actual["model"][k])]
-        assert not different
+        assert not [k for k, v in expected["model"].items() if not torch.equal(v, actual["model"][k])]
         momenta = [c["trainer"]["_trainer"]["optimizer"]["state"] for c in (expected, actual)]
         for key, state in momenta[0].items():
             assert torch.equal(state["momentum_buffer"], momenta[1][key]["momentum_buffer"])

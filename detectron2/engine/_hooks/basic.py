@@ -71,20 +71,18 @@ class IterationTimer(HookBase):
         self._warmup_iter = warmup_iter
         self._step_timer = Timer()
         self._total_timer = Timer()
-        self._start_time = time.perf_counter()
+        self._restart()
 
     def before_train(self) -> None:
-        self._start_time = time.perf_counter()
-        self._total_timer.reset()
-        self._total_timer.pause()
+        self._restart()
 
     def after_train(self) -> None:
-        counted = self.trainer.iter - self.trainer.start_iter - self._warmup_iter
         stepping = self._total_timer.seconds()
-        hooks = time.perf_counter() - self._start_time - stepping
-        if counted > 0 and stepping > 0:
-            logger.info("%d iterations in %s (%.4f s each)", counted, _as_time(stepping), stepping / counted)
-        logger.info("Time beside them, such as hooks and warm-up: %s", _as_time(hooks))
+        beside = time.perf_counter() - self._start_time - stepping
+        if self._counted > 0:
+            each = stepping / self._counted
+            logger.info("%d iterations in %s (%.4f s each)", self._counted, _as_time(stepping), each)
+        logger.info("Time beside them, such as hooks: %s", _as_time(beside))
 
     def before_step(self) -> None:
         self._step_timer.reset()
@@ -92,11 +90,17 @@ class IterationTimer(HookBase):
 
     def after_step(self) -> None:
         # First of the hooks by convention, so that what the others need is not counted.
-        if self.trainer.iter - self.trainer.start_iter + 1 >= self._warmup_iter:
+        self._total_timer.pause()
+        if self.trainer.iter - self.trainer.start_iter >= self._warmup_iter:
+            self._counted += 1
             self.trainer.storage.put_scalars(time=self._step_timer.seconds())
         else:
-            self._start_time = time.perf_counter()
-            self._total_timer.reset()
+            self._restart()
+
+    def _restart(self) -> None:
+        self._counted = 0
+        self._start_time = time.perf_counter()
+        self._total_timer.reset()
         self._total_timer.pause()
 
 
