@@ -33,9 +33,23 @@ class FrozenBatchNorm2d(nn.Module):
         if not (torch.is_grad_enabled() and x.requires_grad):
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, eps=self.eps)
         # F.batch_norm would keep its input for the backward pass; this keeps one number a channel
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        scale, shift = self._scale_and_shift()
         return torch.addcmul(_per_channel(shift, x), x, _per_channel(scale, x))
+
+    def fold(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the convolution that equals this norm after one with ``weight`` and ``bias``.
+
+        Args:
+            weight: ``Tensor[C, ...]`` with this norm's channels first.
+            bias: ``Tensor[C]`` or None.
+        """
+        scale, shift = self._scale_and_shift()
+        folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
+        return folded, shift if bias is None else torch.addcmul(shift, bias, scale)
+
+    def _scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if "num_batches_tracked" not in self._buffers:

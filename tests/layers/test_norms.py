@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from detectron2.layers import CycleBatchNormList, FrozenBatchNorm2d, NaiveSyncBatchNorm, get_norm
+from detectron2.layers import Conv2d, CycleBatchNormList, FrozenBatchNorm2d, NaiveSyncBatchNorm, get_norm
 from detectron2.layers.batch_norm import LayerNorm
 from tests.facts import golden
 
@@ -174,3 +174,22 @@ def test_naive_sync_of_two_is_batch_norm_of_all(facts, tmp_path):
         for mean, weight_grad in zip(means, weight_grads, strict=True):
             close(torch.from_numpy(mean), norm.running_mean)
             close(torch.from_numpy(weight_grad), norm.weight.grad, 1e-4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_frozen_norm_folded_into_its_convolution_changes_nothing(bias, groups):
+    torch.manual_seed(0)
+    norm = FrozenBatchNorm2d(6)
+    for buffer in norm.buffers():
+        buffer.uniform_(0.5, 2)
+    conv = Conv2d(4, 6, 3, padding=1, bias=bias, groups=groups, norm=norm, activation=torch.tanh)
+    x = torch.randn(2, 4, 7, 9, requires_grad=True)
+    apart = torch.tanh(norm(nn.Conv2d.forward(conv, x)))
+    together = conv(x)
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-6)
+    inputs = [x, *conv.parameters()]
+    for mine, expected in zip(
+        torch.autograd.grad(together.sum(), inputs), torch.autograd.grad(apart.sum(), inputs), strict=True
+    ):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-5)
