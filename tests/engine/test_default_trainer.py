@@ -278,3 +278,14 @@ def test_a_state_of_other_processes_is_left_out(shapes, tmp_path, caplog):
     with caplog.at_level("WARNING"):
         trainer.load_state_dict(state)
     assert "2 processes, this run has 1" in caplog.text
+
+
+def test_a_detector_learns(shapes, tmp_path):
+    cfg = shapes_config(shapes, tmp_path, "faster_rcnn_fpn_tiny")
+    cfg.MODEL.RESNETS.NORM, cfg.MODEL.BACKBONE.FREEZE_AT = "BN", 0
+    cfg.SOLVER.MAX_ITER = 20
+    seed_all_rng(0)
+    trainer = DefaultTrainer(cfg)
+    trainer.train()
+    losses = [value for value, _ in trainer.storage.history("total_loss").values()]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
