@@ -3,7 +3,6 @@
 Scripts that need something else should use the parts, or copy ``tools/plain_train_net.py``, rather than bend these.
 """
 
-from detectron2.utils.collect_env import collect_env_info
 from fvcore.nn.precise_bn import get_bn_modules
 
 from detectron2.checkpoint import DetectionCheckpointer
@@ -12,6 +11,7 @@ from detectron2.data import MetadataCatalog, build_detection_test_loader, build_
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, print_csv_format, verify_results
 from detectron2.modeling import build_model
 from detectron2.solver import build_lr_scheduler, build_optimizer
+from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import CommonMetricPrinter, JSONWriter, TensorboardXWriter
 from detectron2.utils.file_io import PathManager

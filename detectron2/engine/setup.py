@@ -8,12 +8,12 @@ import tempfile
 from typing import Any
 
 import torch
-from detectron2.utils.collect_env import collect_env_info
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from detectron2.config import CfgNode
 from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from detectron2.utils.file_io import PathManager

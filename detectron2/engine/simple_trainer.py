@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -90,8 +90,7 @@ class SimpleTrainer(TrainerBase):
             data_time += time.perf_counter() - start
             self._forward_records.append(ForwardRecord(data, get_rng_state()))
             with self._gradient_exchange(last=index == self.accumulation_steps - 1):
-                with self._autocast():
-                    losses, loss_dict = _total_loss(self.model(data))
+                losses, loss_dict = self._forward(data)
                 if index == 0 and not self.zero_grad_before_forward:
                     self.optimizer.zero_grad()
                 self._backward(losses if self.accumulation_steps == 1 else losses / self.accumulation_steps)
@@ -99,6 +98,19 @@ class SimpleTrainer(TrainerBase):
         self.after_backward()
         self._write_metrics(_mean_losses(loss_dicts), data_time)
         self._optimizer_step()
+
+    def _forward(self, data: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """(sum of losses, losses by name) of a batch."""
+        try:
+            with self._autocast():
+                output = self.model(data)
+        except FloatingPointError as error:
+            # Detectors look at their proposals before there is a loss. The other processes do not know of this one.
+            bad = FloatingPointError(f"{error} (iteration {self.iter})")
+            self._raise_explained(bad, self._forward_records, everywhere=False)
+        if isinstance(output, torch.Tensor):
+            return output, {"total_loss": output}
+        return sum(output.values()), dict(output)
 
     def _autocast(self) -> AbstractContextManager:
         """Precision of the forward pass."""
@@ -147,7 +159,7 @@ class SimpleTrainer(TrainerBase):
         try:
             self.write_metrics(*arguments)
         except FloatingPointError as error:
-            self._raise_explained(error, self._forward_records, stepped=False)
+            self._raise_explained(error, self._forward_records)
 
     def _finish_pending_metrics(self) -> None:
         if self._pending_metrics is None:
@@ -159,10 +171,17 @@ class SimpleTrainer(TrainerBase):
         except FloatingPointError as error:
             self._raise_explained(error, records, stepped=True)
 
-    def _raise_explained(self, error: FloatingPointError, records: list[ForwardRecord], stepped: bool) -> None:
-        """Every process comes here, as every process knows the losses of all."""
+    def _raise_explained(
+        self,
+        error: FloatingPointError,
+        records: list[ForwardRecord],
+        *,
+        stepped: bool = False,
+        everywhere: bool = True,
+    ) -> NoReturn:
+        """Raises the error with all that is known about it; ``everywhere``: on all processes at once."""
         explanation = explain_non_finite_loss(self.model, records, self._autocast, stepped)
-        by_rank = comm.all_gather(explanation)
+        by_rank = comm.all_gather(explanation) if everywhere else [explanation]
         if len(by_rank) > 1:
             explanation = "\n".join(f"process {rank}:\n{text}" for rank, text in enumerate(by_rank))
         rates = sorted({group["lr"] for group in self.optimizer.param_groups})
@@ -220,13 +239,6 @@ class SimpleTrainer(TrainerBase):
         """Restores what :meth:`state_dict` gave."""
         super().load_state_dict(state_dict)
         self.optimizer.load_state_dict(state_dict["optimizer"])
-
-
-def _total_loss(output: torch.Tensor | Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """(sum of losses, losses by name) of what a model in training mode returned."""
-    if isinstance(output, torch.Tensor):
-        return output, {"total_loss": output}
-    return sum(output.values()), dict(output)
 
 
 def _mean_losses(loss_dicts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

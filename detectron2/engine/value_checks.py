@@ -49,9 +49,7 @@ def check_values(cfg: CfgNode) -> None:
         raise ValueError(f"MODEL.PIXEL_STD is {list(cfg.MODEL.PIXEL_STD)}, but images are divided by it: no 0, please")
     sizes = cfg.INPUT.MIN_SIZE_TRAIN
     if len(sizes) == 0 or not all(_is_number(size, 0) for size in sizes):
-        raise ValueError(
-            f"INPUT.MIN_SIZE_TRAIN is {sizes}, but must hold one or more numbers of pixels (0: no resizing)"
-        )
+        raise ValueError(f"INPUT.MIN_SIZE_TRAIN is {sizes}, but must hold one or more sizes in pixels (0: as it is)")
     if has_key(cfg, "TEST.EARLY_STOPPING") and cfg.TEST.EARLY_STOPPING.ENABLED and cfg.TEST.EVAL_PERIOD <= 0:
         raise ValueError("TEST.EARLY_STOPPING is enabled, but TEST.EVAL_PERIOD is 0: nothing is evaluated on the way")
 

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from detectron2.engine.train_loop import AMPTrainer, SimpleTrainer
-from tests.engine.toy import ToyDetector, batches
+from detectron2.modeling import build_model
+from tests.engine.toy import ToyDetector, batches, detection_sample
+from tests.modeling.tiny_models import tiny_config
 
 
 def _poisoned(at: int, poison):
@@ -82,6 +84,22 @@ def test_asynchronous_metrics_fail_too(last):
     with pytest.raises(FloatingPointError, match="image_2.png") as caught:
         trainer.train(0, 2 if last else 10)
     assert "iteration 1" in str(caught.value) and "stepped already" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn_fpn_tiny", "retinanet_tiny"])
+def test_detectors_that_check_themselves(name):
+    def loader():
+        yield [detection_sample(1, 2)]
+        sample = detection_sample(2, 2)
+        yield [{**sample, "image": sample["image"] * float("nan")}]
+
+    model = build_model(tiny_config(name))
+    trainer = SimpleTrainer(model, loader(), torch.optim.SGD(model.parameters(), lr=1e-4))
+    with pytest.raises(FloatingPointError) as caught:
+        trainer.train(0, 2)
+    message = str(caught.value)
+    assert "iteration 1" in message and "2.png" in message and "0.0001" in message
+    assert "backbone.bottom_up.stem.conv1 (Conv2d; its input is not finite already)" in message
 
 
 def test_a_model_that_fails_the_second_time_does_not_hide_the_message():
