@@ -1,0 +1,1 @@
+"""What users do wrong, through the entry points they use: clear errors, and nothing lost that was written before."""
