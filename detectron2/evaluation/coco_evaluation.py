@@ -243,8 +243,12 @@ def _load_coco(json_file: str) -> Any:
     path = PathManager.get_local_path(json_file)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"ground truth {json_file!r} (the data set's metadata.json_file) does not exist")
-    with contextlib.redirect_stdout(io.StringIO()):
-        return COCO(path)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return COCO(path)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        # pycocotools names neither the file nor, for JSON of another kind, the reason
+        raise ValueError(f"ground truth {json_file!r} is no COCO json file: {error!r}") from error
 
 
 def _with_category_ids(coco_results: list[dict[str, Any]], metadata: Any) -> list[dict[str, Any]]:
