@@ -40,7 +40,7 @@ def _mapper():
     from detectron2.data import DatasetMapper
     from detectron2.data import transforms as T
 
-    augmentations = [T.ResizeShortestEdge([480], 640), T.RandomFlip()]
+    augmentations = [T.ResizeShortestEdge(480, 640), T.RandomFlip()]
     return DatasetMapper(is_train=True, augmentations=augmentations, image_format="BGR")
 
 
