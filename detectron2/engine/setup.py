@@ -1,6 +1,7 @@
 """What a training script does before it trains: arguments, logging, seeds, writers, wrapping for several processes."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -138,6 +139,8 @@ def ensure_output_dir(output_dir: str) -> None:
     try:
         PathManager.mkdirs(output_dir)
         local = PathManager.get_local_path(output_dir)
+        if os.path.isfile(local):
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file")
         if os.path.isdir(local):
             with tempfile.TemporaryFile(dir=local):
                 pass
