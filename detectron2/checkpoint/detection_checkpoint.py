@@ -194,7 +194,15 @@ class DetectionCheckpointer(Checkpointer):
             checkpoint["model"] = align_and_update_state_dicts(
                 self.model.state_dict(), checkpoint["model"], c2_conversion=checkpoint.get("__author__") == "Caffe2"
             )
+        given = len(checkpoint["model"])
         incompatible = super()._load_model(checkpoint)
+        if given and given == len(incompatible.unexpected_keys) + len(incompatible.incorrect_shapes):
+            self.logger.warning(
+                "NOT ONE of the %d weights in the file fits the model, which keeps its random weights. Is it the file "
+                "of another model? Names that differ only in front match with ?%s=True behind the path",
+                given,
+                _QUERY,
+            )
         known = _non_persistent_buffers(self.model)
         incompatible.unexpected_keys[:] = [
             name
@@ -202,14 +210,6 @@ class DetectionCheckpointer(Checkpointer):
             # Computed from the config today; older checkpoints carry them, and torchvision's count batches.
             if name not in known and ".cell_anchors." not in name and not name.endswith(".num_batches_tracked")
         ]
-        names = set(self.model.state_dict())
-        if names and names <= {*incompatible.missing_keys, *(entry[0] for entry in incompatible.incorrect_shapes)}:
-            self.logger.warning(
-                "NOT ONE of the %d weights in the file fits the model, which keeps its random weights. Is it the file "
-                "of another model? Names that differ only in front match with ?%s=True behind the path",
-                len(checkpoint["model"]),
-                _QUERY,
-            )
         return incompatible
 
 

@@ -151,16 +151,16 @@ def load_torch(filename: str, allow_unsafe: bool = False) -> Any:
     reconstruct, scalar, _ = _numpy_functions()
     # Older checkpoints carry NumPy numbers beside the tensors, such as the best score so far.
     numbers = [reconstruct, scalar, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdFDSU"}]
-    try:
-        with torch.serialization.safe_globals(numbers):
+    with torch.serialization.safe_globals(numbers):
+        try:
             return torch.load(filename, map_location="cpu", weights_only=not allow_unsafe)
-    except OSError:
-        raise
-    except Exception as error:
-        # The readers of a damaged file fail in many ways: struct.error, KeyError, RuntimeError, ...
-        if blocked := _blocked_in_torch_file(filename, str(error)):
-            raise UnsafeFileError(_way_out(filename, blocked)) from None
-        raise ValueError(_broken(filename, str(error).splitlines()[0] if str(error) else "empty")) from error
+        except OSError:
+            raise
+        except Exception as error:
+            # The readers of a damaged file fail in many ways: struct.error, KeyError, RuntimeError, ...
+            if blocked := _blocked_in_torch_file(filename, str(error)):
+                raise UnsafeFileError(_way_out(filename, blocked)) from None
+            raise ValueError(_broken(filename, str(error).splitlines()[0] if str(error) else "empty")) from error
 
 
 def _blocked_in_torch_file(filename: str, message: str) -> str | None:
