@@ -6,6 +6,7 @@ Example: ``python tools/benchmark.py --config-file X --task train SOLVER.IMS_PER
 
 import argparse
 import itertools
+import logging
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from detectron2.modeling import build_model
 from detectron2.solver import build_optimizer
 from detectron2.utils.logger import setup_logger
 
-logger = setup_logger(name="detectron2")
+logger = logging.getLogger("detectron2.benchmark")
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
@@ -112,6 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--iterations", type=int, default=50)
     parser.add_argument("--warmup", type=int, default=5)
     args = parser.parse_args(argv)
+    setup_logger()
     TASKS[args.task](setup_cfg(args), args)
 
 

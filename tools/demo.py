@@ -7,6 +7,7 @@ Example: ``python tools/demo.py --config-file X --input a.jpg folder/ --output o
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,18 +67,29 @@ def pictures(inputs: list[Path]) -> list[Path]:
     return found
 
 
+def output_names(paths: list[Path]) -> list[str]:
+    """File names to write to: the pictures' own, with a number where several have the same."""
+    seen: Counter[str] = Counter()
+    names = []
+    for path in paths:
+        seen[path.stem] += 1
+        number = f"_{seen[path.stem]}" if seen[path.stem] > 1 else ""
+        names.append(f"{path.stem}{number}.png")
+    return names
+
+
 def run_on_pictures(args: argparse.Namespace, cfg: CfgNode, metadata: object) -> None:
     logger = setup_logger()
     predictor = DefaultPredictor(cfg)
     args.output.mkdir(parents=True, exist_ok=True)
-    for path in pictures(args.input):
+    paths = pictures(args.input)
+    for path, name in zip(paths, output_names(paths), strict=True):
         image = read_image(str(path), format="BGR")
         start = time.perf_counter()
         instances = predictor(image)["instances"].to("cpu")
         seconds = time.perf_counter() - start
-        Visualizer(image[:, :, ::-1], metadata).draw_instance_predictions(instances).save(
-            str(args.output / f"{path.stem}.png")
-        )
+        drawn = Visualizer(image[:, :, ::-1], metadata).draw_instance_predictions(instances)
+        drawn.save(str(args.output / name))
         logger.info(f"{path}: {len(instances)} instances in {seconds:.2f} s")
 
 

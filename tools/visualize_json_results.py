@@ -7,6 +7,7 @@ Example: ``python tools/visualize_json_results.py --input coco_instances_results
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=Path, required=True, help="COCO results json")
     parser.add_argument("--output", type=Path, required=True, help="folder")
-    parser.add_argument("--dataset", default="coco_2017_val", help="name of a registered data set")
-    parser.add_argument("--json-file", help="COCO annotations, to register --dataset here")
+    parser.add_argument("--dataset", help="name of a registered data set; by default coco_2017_val")
+    parser.add_argument("--json-file", help="COCO annotations of a data set that is not registered")
     parser.add_argument("--image-root", default="", help="folder of the pictures of --json-file")
     parser.add_argument("--conf-threshold", type=float, default=0.5, help="least score drawn")
     return parser.parse_args(argv)
@@ -54,6 +55,24 @@ def read_results(path: Path) -> dict[Any, list[dict[str, Any]]]:
     return by_image
 
 
+def check_ids(
+    results: dict[Any, list[dict[str, Any]]], images: Collection[Any], categories: Collection[int], name: str
+) -> None:
+    """Compares a results file with data set ``name``.
+
+    Raises:
+        ValueError: if a prediction is of an image or a category that the data set does not have.
+    """
+    for image_id, rows in results.items():
+        if image_id not in images:
+            raise ValueError(f"a prediction is of image_id {image_id}, which data set {name} does not have")
+        for row in rows:
+            if row["category_id"] not in categories:
+                raise ValueError(
+                    f"a prediction is of category_id {row['category_id']}; data set {name} has {sorted(categories)}"
+                )
+
+
 def to_instances(
     rows: list[dict[str, Any]], image_size: tuple[int, int], contiguous_id: dict[int, int], threshold: float
 ) -> Instances:
@@ -77,17 +96,21 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     logger = setup_logger()
     results = read_results(args.input)
+    name = args.dataset or (str(args.json_file) if args.json_file else "coco_2017_val")
     if args.json_file:
-        register_coco_instances(args.dataset, {}, args.json_file, args.image_root)
-    records = DatasetCatalog.get(args.dataset)
-    metadata = MetadataCatalog.get(args.dataset)
+        register_coco_instances(name, {}, args.json_file, args.image_root)
+    records = DatasetCatalog.get(name)
+    metadata = MetadataCatalog.get(name)
     contiguous_id = metadata.get("thing_dataset_id_to_contiguous_id", None) or {
         i: i for i in range(len(metadata.thing_classes))
     }
+    check_ids(results, {record["image_id"] for record in records}, contiguous_id.keys(), name)
     args.output.mkdir(parents=True, exist_ok=True)
     for record in records:
         image = read_image(record["file_name"], "RGB")
-        predictions = to_instances(results[record["image_id"]], image.shape[:2], contiguous_id, args.conf_threshold)
+        predictions = to_instances(
+            results.get(record["image_id"], []), image.shape[:2], contiguous_id, args.conf_threshold
+        )
         drawn = Visualizer(image, metadata).draw_instance_predictions(predictions).get_image()
         truth = Visualizer(image, metadata).draw_dataset_dict(record).get_image()
         target = args.output / f"{Path(record['file_name']).stem}.png"

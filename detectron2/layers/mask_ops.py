@@ -58,7 +58,7 @@ def paste_masks_in_image(
 def _canvas(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Zeros. Numpy's come from calloc, so that on a CPU the pages that no box touches are never written."""
     if device.type == "cpu":
-        return torch.from_numpy(np.zeros(shape, dtype=np.uint8)).view(dtype)
+        return torch.from_numpy(np.zeros(shape, dtype=np.bool_ if dtype == torch.bool else np.uint8))
     return torch.zeros(shape, dtype=dtype, device=device)
 
 

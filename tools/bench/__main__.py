@@ -10,6 +10,7 @@ import fnmatch
 import importlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def run_case(name: str) -> dict:
 
 
 def reference_seconds(reference: dict, name: str) -> float | None:
+    """CPU seconds of a row in a reference file.
+
+    A row may be written as ``cpu_min_s``, as ``cpu_total_s`` of one call, or, for the loader, beside its name as
+    ``{"max": images/s}`` under ``<name without its image count>_images_per_s``.
+    """
+    loaded = re.fullmatch(r"(loader_.*)_(\d+)_images", name)
+    if loaded and (rate := reference.get(f"{loaded[1]}_images_per_s")):
+        return int(loaded[2]) / rate["max"]
     row = reference.get(name)
     if isinstance(row, dict):
         return row.get("cpu_min_s", row.get("cpu_total_s"))

@@ -6,18 +6,21 @@ import torch
 from .timing import CASES
 
 
-def _boxes(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
-    """Random xyxy boxes, sides between 16 px and half the image."""
+def random_boxes(
+    count: int, height: int, width: int, seed: int = 0, sides: tuple[float, float] = (10, 210)
+) -> torch.Tensor:
+    """Random xyxy boxes inside an image, sides uniform in ``sides`` (pixels)."""
     generator = torch.Generator().manual_seed(seed)
     size = torch.tensor([width, height], dtype=torch.float32)
-    wh = 16 + torch.rand(count, 2, generator=generator) * (size / 2 - 16)
+    wh = sides[0] + torch.rand(count, 2, generator=generator) * (sides[1] - sides[0])
     corner = torch.rand(count, 2, generator=generator) * (size - wh)
     return torch.cat([corner, corner + wh], dim=1)
 
 
 def _roi_inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    """Features and boxes of such sides that adaptive sampling takes torchvision 5 times as long as 2 x 2 samples."""
     feature = torch.randn(1, 256, 200, 304, generator=torch.Generator().manual_seed(1))
-    rois = torch.cat([torch.zeros(1000, 1), _boxes(1000, 800, 1216)], dim=1)
+    rois = torch.cat([torch.zeros(1000, 1), random_boxes(1000, 800, 1216, sides=(32, 370))], dim=1)
     return feature, rois
 
 
@@ -75,7 +78,7 @@ def _():
 def _nms_inputs(count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(2)
     return (
-        _boxes(count, 800, 1333, seed=3),
+        random_boxes(count, 800, 1333, seed=3),
         torch.rand(count, generator=generator),
         torch.randint(classes, (count,), generator=generator),
     )
@@ -108,7 +111,7 @@ for _count in (2000, 10000):
 def _():
     from detectron2.structures import Boxes, pairwise_iou
 
-    first, second = Boxes(_boxes(3000, 800, 1333, 4)), Boxes(_boxes(3000, 800, 1333, 5))
+    first, second = Boxes(random_boxes(3000, 800, 1333, 4)), Boxes(random_boxes(3000, 800, 1333, 5))
     return lambda: pairwise_iou(first, second)
 
 
@@ -135,7 +138,7 @@ def _():
 def _():
     from detectron2.layers import paste_masks_in_image
 
-    masks, boxes = torch.rand(100, 28, 28, generator=torch.Generator().manual_seed(6)), _boxes(100, 800, 1333, 7)
+    masks, boxes = torch.rand(100, 28, 28, generator=torch.Generator().manual_seed(6)), random_boxes(100, 800, 1333, 7)
     return lambda: paste_masks_in_image(masks, boxes, (800, 1333), 0.5)
 
 
@@ -143,7 +146,7 @@ def _():
 def _():
     from detectron2.structures import PolygonMasks
 
-    boxes = _boxes(200, 800, 1333, 8)
+    boxes = random_boxes(200, 800, 1333, 8)
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) / 2
     polygons = []
