@@ -31,18 +31,20 @@ _IGNORED_OPS: frozenset[str] = frozenset(
     f"aten::{name}"
     for name in (
         # element by element
-        "abs abs_ add add_ bitwise_and bitwise_not bitwise_or ceil clamp clamp_ cos div div_ eq exp exp_ floor "
-        "floor_divide ge gt le log log2 logical_and lt max maximum min minimum mul mul_ ne neg pow reciprocal "
+        "abs abs_ add add_ addcmul bitwise_and bitwise_not bitwise_or ceil clamp clamp_ cos div div_ eq exp exp_ "
+        "floor floor_divide ge gt isfinite le log log2 logical_and lt max maximum min minimum mul mul_ nan_to_num ne "
+        "neg pow reciprocal "
         "relu relu_ remainder round rsqrt rsub sigmoid sigmoid_ sin sqrt sqrt_ sub sub_ tanh where "
         # reductions, sorting and selection
-        "all any argmax argsort cumsum index index_put index_put_ index_select masked_fill mean nonzero "
-        "nonzero_numpy prod scatter scatter_ softmax sort sum topk unique "
+        "all any argmax argsort cumsum index index_copy index_put index_put_ index_select masked_fill max_pool2d mean "
+        "nonzero nonzero_numpy prod scatter scatter_ softmax sort sum topk unique "
         # new tensors and changes of shape
-        "arange cat chunk constant_pad_nd copy_ empty expand expand_as fill_ flatten full full_like meshgrid "
-        "new_full new_ones new_zeros ones ones_like pad permute repeat repeat_interleave reshape reshape_as slice "
-        "split split_with_sizes squeeze stack t transpose unbind unsqueeze view view_as zeros zeros_like zero_"
+        "arange cat chunk clone constant_pad_nd copy_ empty empty_like expand expand_as fill_ flatten full full_like "
+        "lift_fresh meshgrid new_full new_ones new_zeros ones ones_like pad permute repeat repeat_interleave reshape reshape_as slice "
+        "split split_with_sizes squeeze stack t transpose unbind unflatten "
+        "unsqueeze view view_as zeros zeros_like zero_"
     ).split()
-) | {"torchvision::nms"}
+) | {"torchvision::nms", "torchvision::roi_align", "detectron2::roi_align_forward"}
 
 
 def _tensors(value: Any, structures: bool) -> Iterator[torch.Tensor]:

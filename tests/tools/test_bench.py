@@ -94,7 +94,7 @@ def test_evaluators_agree(monkeypatch):
 
 @pytest.mark.parametrize("name", [n for n in CASES.rows if "train_step" in n])
 def test_training_rows_run_on_small_images(monkeypatch, name):
-    monkeypatch.setattr(models, "TRAIN_SIZE", (240, 256))
+    monkeypatch.setattr(models, "TRAIN_SIZE", (128, 160))
     step = CASES.rows[name].setup()
     assert step() is None
 
