@@ -40,9 +40,9 @@ _IGNORED_OPS: frozenset[str] = frozenset(
         "nonzero nonzero_numpy prod scatter scatter_ softmax sort sum topk unique "
         # new tensors and changes of shape
         "arange cat chunk clone constant_pad_nd copy_ empty empty_like expand expand_as fill_ flatten full full_like "
-        "lift_fresh meshgrid new_full new_ones new_zeros ones ones_like pad permute repeat repeat_interleave reshape reshape_as slice "
-        "split split_with_sizes squeeze stack t transpose unbind unflatten "
-        "unsqueeze view view_as zeros zeros_like zero_"
+        "lift_fresh meshgrid new_full new_ones new_zeros ones ones_like pad permute repeat repeat_interleave reshape "
+        "reshape_as slice split split_with_sizes squeeze stack t transpose unbind unflatten unsqueeze view view_as "
+        "zeros zeros_like zero_"
     ).split()
 ) | {"torchvision::nms", "torchvision::roi_align", "detectron2::roi_align_forward"}
 

@@ -15,13 +15,15 @@ class Case:
 
     Args:
         setup: builds the inputs and returns the callable that is timed.
-        repeat: how many calls are counted after one warm-up call.
+        repeat: how many calls are counted.
         peer: the name of the row this one is compared with, measured in the same run.
+        warm_up: how many calls go before and are not counted; 0 where one takes a minute.
     """
 
     setup: Callable[[], Callable[[], object]]
     repeat: int = 5
     peer: str = ""
+    warm_up: int = 1
 
 
 @dataclass
@@ -30,9 +32,9 @@ class Cases:
 
     rows: dict[str, Case] = field(default_factory=dict)
 
-    def add(self, name: str, repeat: int = 5, peer: str = "") -> Callable:
+    def add(self, name: str, repeat: int = 5, peer: str = "", warm_up: int = 1) -> Callable:
         def register(setup: Callable) -> Callable:
-            self.rows[name] = Case(setup, repeat, peer)
+            self.rows[name] = Case(setup, repeat, peer, warm_up)
             return setup
 
         return register
@@ -56,7 +58,8 @@ def cpu_seconds() -> float:
 def measure(case: Case) -> dict[str, float]:
     """Times ``case``: seconds of CPU (see ``cpu_seconds``) and wall, minimum and median over its repeats."""
     call = case.setup()
-    call()
+    for _ in range(case.warm_up):
+        call()
     cpu, wall = [], []
     for _ in range(case.repeat):
         cpu_start, wall_start = cpu_seconds(), time.perf_counter()
