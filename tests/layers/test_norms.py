@@ -157,6 +157,7 @@ def _run_rank(rank, folder):
     if rank == 0:  # says so before it communicates, so the other process is not waiting
         with pytest.raises(ValueError, match="empty batch.*naiveSyncBN_N"):
             NaiveSyncBatchNorm(6)(torch.zeros(0, 6, 2, 2))
+    torch.distributed.barrier()  # no process leaves while another still communicates
     torch.distributed.destroy_process_group()
 
 
