@@ -87,14 +87,14 @@ def _nms_inputs(count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor, t
 def _add_nms(count: int, classes: int) -> None:
     name = f"batched_nms_{classes}class_{count}"
 
-    @CASES.add(name, repeat=7, peer=f"torchvision_{name}")
+    @CASES.add(name, repeat=25, peer=f"torchvision_{name}")
     def _():
         from detectron2.layers import batched_nms
 
         inputs = _nms_inputs(count, classes)
         return lambda: batched_nms(*inputs, 0.5)
 
-    @CASES.add(f"torchvision_{name}", repeat=7)
+    @CASES.add(f"torchvision_{name}", repeat=25)
     def _():
         from torchvision.ops import batched_nms
 
