@@ -3,9 +3,8 @@
 import weakref
 from typing import TYPE_CHECKING
 
-from fvcore.nn.precise_bn import get_bn_modules
-
 from detectron2.utils import comm
+from detectron2.utils.fvcore_nn import get_bn_modules
 
 from . import hooks
 from .train_loop import HookBase

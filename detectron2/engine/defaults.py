@@ -3,8 +3,6 @@
 Scripts that need something else should use the parts, or copy ``tools/plain_train_net.py``, rather than bend these.
 """
 
-from fvcore.nn.precise_bn import get_bn_modules
-
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog, build_detection_test_loader, build_detection_train_loader
@@ -15,6 +13,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import CommonMetricPrinter, JSONWriter, TensorboardXWriter
 from detectron2.utils.file_io import PathManager
+from detectron2.utils.fvcore_nn import get_bn_modules
 from detectron2.utils.logger import setup_logger
 
 from .default_trainer import DefaultTrainer

@@ -3,12 +3,12 @@
 from fvcore.common.checkpoint import Checkpointer
 from fvcore.common.param_scheduler import ParamScheduler
 from fvcore.common.timer import Timer
-from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.solver import LRMultiplier
 from detectron2.utils.events import EventStorage, EventWriter
 from detectron2.utils.file_io import PathManager
+from detectron2.utils.fvcore_nn import get_bn_modules, update_bn_stats
 
 from ._hooks.basic import CallbackHook, IterationTimer, LRScheduler, PeriodicWriter
 from ._hooks.checkpointing import BestCheckpointer, PeriodicCheckpointer

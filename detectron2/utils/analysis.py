@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import fvcore.nn
 import torch
-from fvcore.nn import activation_count, flop_count, parameter_count, parameter_count_table
 from torch import nn
+
+from detectron2.utils import fvcore_nn
+from detectron2.utils.fvcore_nn import activation_count, flop_count, parameter_count, parameter_count_table
 
 __all__ = [
     "FlopCountAnalysis",
@@ -90,7 +91,7 @@ class _TensorsOnly(nn.Module):
         return tuple(_tensors(outputs, structures=True))
 
 
-class FlopCountAnalysis(fvcore.nn.FlopCountAnalysis):
+class FlopCountAnalysis(fvcore_nn.FlopCountAnalysis):
     """fvcore's analysis for models that take and return dicts, lists and Instances.
 
     Names of modules begin with ``model.``, as the model is wrapped. Put it into evaluation mode first.
@@ -105,6 +106,10 @@ class FlopCountAnalysis(fvcore.nn.FlopCountAnalysis):
         wrapper = _TensorsOnly(model, inputs)
         super().__init__(wrapper, wrapper.flattened_inputs)
         self.set_op_handle(**dict.fromkeys(_IGNORED_OPS))
+
+    def _analyze(self) -> Any:
+        with fvcore_nn.torchscript_is_fine():
+            return super()._analyze()
 
 
 def flop_count_operators(model: nn.Module, inputs: list) -> defaultdict[str, float]:
@@ -138,7 +143,8 @@ def _wrapper_count_operators(model: nn.Module, inputs: list, mode: str, **kwargs
     model.eval()
     try:
         wrapper = _TensorsOnly(model, inputs)
-        counts, _ = counters[mode](wrapper, wrapper.flattened_inputs, supported_ops=supported_ops, **kwargs)
+        with fvcore_nn.torchscript_is_fine():
+            counts, _ = counters[mode](wrapper, wrapper.flattened_inputs, supported_ops=supported_ops, **kwargs)
     finally:
         model.train(training)
     return counts

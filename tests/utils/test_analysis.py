@@ -59,6 +59,7 @@ def test_analysis_by_module():
     assert linear.total() == FlopCountAnalysis(nn.Linear(3, 5), torch.rand(2, 3)).total() == 30
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
 def test_whole_model():
     from detectron2.config import CfgNode, get_cfg
     from detectron2.modeling import build_model

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 from torch import nn
 
 from detectron2.engine.model_state import collect_training_state, load_training_state
@@ -13,6 +12,7 @@ from detectron2.engine.rng import preserve_rng
 from detectron2.engine.trainer_base import HookBase
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
+from detectron2.utils.fvcore_nn import get_bn_modules, update_bn_stats
 
 logger = logging.getLogger("detectron2.engine.hooks")
 

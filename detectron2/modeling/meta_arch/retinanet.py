@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sigmoid_focal_loss_jit":  # at first use: importing it makes TorchScript warn that it is deprecated
-        from fvcore.nn import sigmoid_focal_loss_jit
+    if name == "sigmoid_focal_loss_jit":  # at first use: fvcore.nn is slow to import
+        from detectron2.utils.fvcore_nn import sigmoid_focal_loss_jit
 
         return sigmoid_focal_loss_jit
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
