@@ -19,6 +19,7 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
+from detectron2.utils.torch_version_utils import rename_buffer_option
 
 from .preflight import check_config, register_configured_datasets
 
@@ -122,7 +123,7 @@ def create_ddp_model(model: nn.Module, *, fp16_compression: bool = False, **kwar
     on_gpu = any(parameter.is_cuda for parameter in model.parameters())
     if "device_ids" not in kwargs and on_gpu:
         kwargs["device_ids"] = [comm.get_local_rank()]
-    wrapped = DistributedDataParallel(model, **kwargs)
+    wrapped = DistributedDataParallel(model, **rename_buffer_option(kwargs))
     if fp16_compression:
         from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def _share(size, offset):
 
 def _train(folder, rank, accumulation_steps):
     """Three steps on this process's half of joined batches of 6 (or 12) images."""
-    model = create_ddp_model(ToyDetector(norm=False, red=False), broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = create_ddp_model(ToyDetector(norm=False, red=False), broadcast_buffers=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     joined = batches(6 * accumulation_steps)
     halves = (batch[part * 3 :][:3] for batch in joined for part in range(rank, 2 * accumulation_steps, 2))
