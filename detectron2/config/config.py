@@ -124,7 +124,19 @@ class CfgNode(_CfgNode):
         Returns:
             the text, or ``None`` if a stream is the first argument.
         """
-        return super().dump(**dict(zip(("stream", "Dumper"), args, strict=False)), **kwargs)
+        arguments = dict(zip(("stream", "Dumper"), args, strict=False))
+        return _CfgNode.dump(_unshared(self), **arguments, **kwargs)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy without lists and tuples in common: YAML writes those as anchors, and editing one would edit all."""
+    if isinstance(value, _CfgNode):
+        copied = _CfgNode()
+        copied.update((key, _unshared(item)) for key, item in value.items())
+        return copied
+    if isinstance(value, (list, tuple)):
+        return type(value)([_unshared(item) for item in value])
+    return value
 
 
 def _all_keys(cfg: _CfgNode, prefix: str = "") -> Iterator[str]:

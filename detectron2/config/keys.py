@@ -26,7 +26,8 @@ def unknown_key_message(full_key: str, known: Iterable[str]) -> str:
 def coerce_value(full_key: str, value: Any, current: Any) -> Any:
     """``value`` in the type of ``current`` where that is beyond doubt, else unchanged.
 
-    A whole number is accepted for a float, and a bare string for the tuple of data set names.
+    A whole number is accepted for a float, a bare string for the tuple of data set names, and lists for tuples in a
+    tuple, which YAML does not have.
 
     Raises:
         ValueError: a value is given for a section.
@@ -39,6 +40,8 @@ def coerce_value(full_key: str, value: Any, current: Any) -> Any:
         return float(value)
     if full_key in _NAME_TUPLES and isinstance(value, str):
         return (value,)
+    if isinstance(current, tuple) and isinstance(value, (list, tuple)) and any(isinstance(x, list) for x in value):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     return value
 
 

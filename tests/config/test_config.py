@@ -197,6 +197,18 @@ def test_dump_to_a_stream():
     assert stream.getvalue() == cfg.dump() == "A:\n- 1\n- 2\nB:\n  C: x\n"
 
 
+def test_dump_gives_every_key_its_own_value():
+    pair = (1, 2)
+    cfg = CfgNode({"A": pair, "B": {"C": pair, "D": (pair, pair)}})
+    text = cfg.dump()
+    assert "&" not in text and "*" not in text
+    again = CfgNode({"A": (), "B": {"C": (), "D": ((0,),)}})
+    again.merge_from_other_cfg(CfgNode.load_cfg(text))
+    assert again == cfg
+    again.merge_from_list(["B.D", [[3], [4]]])
+    assert again.B.D == ((3,), (4,))
+
+
 def test_global_cfg_is_one_object_for_all_importers():
     assert global_cfg is config.config.global_cfg
     set_global_cfg(CfgNode({"GLOBAL": {"HACK": 2.0}}))
