@@ -81,8 +81,13 @@ class IterationTimer(HookBase):
         beside = time.perf_counter() - self._start_time - stepping
         if self._counted > 0:
             each = stepping / self._counted
-            logger.info("%d iterations in %s (%.4f s each)", self._counted, _as_time(stepping), each)
-        logger.info("Time beside them, such as hooks: %s", _as_time(beside))
+            logger.info(
+                "%d iterations in %s (%.4f s each), hooks between them %s",
+                self._counted,
+                _as_time(stepping),
+                each,
+                _as_time(beside),
+            )
 
     def before_step(self) -> None:
         self._step_timer.reset()
