@@ -69,7 +69,7 @@ def _create_text_labels(
 def _boxes_array(boxes: Any) -> np.ndarray:
     if hasattr(boxes, "tensor"):
         return boxes.tensor.detach().cpu().numpy()
-    return np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1)
+    return np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1 if len(boxes) else 4)
 
 
 class Visualizer(Painter):

@@ -93,6 +93,8 @@ def test_segmentation_mode_uses_the_colour_of_the_class():
 def test_no_instances_leave_the_picture_alone():
     empty = predictions()[:0]
     assert (Visualizer(black(), NAMES).draw_instance_predictions(empty).get_image() == 0).all()
+    for boxes in (np.zeros((0, 4)), [], empty.pred_boxes):
+        assert (Visualizer(black(), NAMES).overlay_instances(boxes=boxes, labels=[]).get_image() == 0).all()
 
 
 def test_differing_lengths_are_named():
