@@ -13,7 +13,10 @@ from pathlib import Path
 import torch
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_HOW_TO_BUILD = "`make native` in a checkout builds it"
+_HOW_TO_BUILD = {
+    "_native_cpu": "`make native` in a checkout builds it",
+    "_native_cuda": "`DETECTRON2_NATIVE=cuda make native` in a checkout builds it, with CUDA's nvcc",
+}
 
 
 @functools.cache
@@ -23,7 +26,7 @@ def _load(stem: str) -> str:
         return "switched off by DETECTRON2_NATIVE=0"
     found = sorted(_PACKAGE.glob(f"{stem}*.so"))
     if not found:
-        return f"{stem} is not built; {_HOW_TO_BUILD}"
+        return f"{stem} is not built; {_HOW_TO_BUILD[stem]}"
     try:
         torch.ops.load_library(found[0])
     except (OSError, RuntimeError) as error:
