@@ -97,6 +97,13 @@ def test_no_instances_leave_the_picture_alone():
         assert (Visualizer(black(), NAMES).overlay_instances(boxes=boxes, labels=[]).get_image() == 0).all()
 
 
+@pytest.mark.parametrize("boxes", [[], np.zeros((0, 4)), Boxes(torch.zeros(0, 4))])
+def test_no_boxes_leave_the_picture_alone(boxes):
+    assert (Visualizer(black()).overlay_instances(boxes=boxes).get_image() == 0).all()
+    empty = predictions(masks=False)[:0]
+    assert (VideoVisualizer(NAMES).draw_instance_predictions(black(), empty).get_image() == 0).all()
+
+
 def test_differing_lengths_are_named():
     with pytest.raises(ValueError, match="lengths differ.*labels"):
         Visualizer(black()).overlay_instances(boxes=np.zeros((2, 4)), labels=["a"])
