@@ -2,6 +2,7 @@ import pytest
 
 from detectron2.config import CfgNode, get_cfg
 from detectron2.config.defaults import _C
+from detectron2.config.keys import has_key
 from tests.facts import fact, golden_model_yaml
 
 EXTRA_KEYS = {
@@ -73,3 +74,8 @@ def test_full_dumps_load_and_round_trip(name, tmp_path):
     assert again == cfg
     for key, value in flatten(again).items():
         assert type(value) is type(flatten(cfg)[key]), key
+
+
+def test_keys_that_projects_read_are_there():
+    missing = [key for key in fact("client_config_keys") if not has_key(get_cfg(), key)]
+    assert not missing

@@ -27,6 +27,7 @@ AUGMENTATIONS = {
     "RandomResize": T.RandomResize([(30, 40), (50, 60)]),
     "Resize": T.Resize((33, 44)),
     "MinIoURandomCrop": T.MinIoURandomCrop(),
+    "LSJ": T.AugmentationList([T.ResizeScale(0.1, 2.0, 64, 64), T.FixedSizeCrop((64, 64)), T.RandomFlip()]),
 }
 
 

@@ -18,6 +18,7 @@ TRANSFORMS = {
     "crop_orig": T.CropTransform(10, 5, 40, 30, 80, 60),
     "extent": T.ExtentTransform((5, -3, 60, 55), (50, 64)),
     "noop": NoOpTransform(),
+    "blend": T.BlendTransform(100.0, 0.3, 0.7),
     "rot30": T.RotationTransform(60, 80, 30),
     "rot30_noexpand": T.RotationTransform(60, 80, 30, expand=False),
     "rot45_center": T.RotationTransform(60, 80, -45, center=(20, 30)),
@@ -49,6 +50,12 @@ def test_inverse(name):
     np.testing.assert_allclose(
         back.apply_coords(TRANSFORMS[name].apply_coords(COORDS.copy())), ARRAYS[f"{name}/inverse_coords"], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSFORMS if not name.startswith("crop")])  # see test_polygon_clip
+def test_polygons(name):
+    (moved,) = TRANSFORMS[name].apply_polygons([ARRAYS["noop/poly"].copy()])
+    np.testing.assert_allclose(moved, ARRAYS[f"{name}/poly"], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["hflip", "resize_bilinear_45x101"])
