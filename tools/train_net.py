@@ -53,6 +53,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg.merge_from_list(args.opts or [])
     if cfg.TEST.AUG.ENABLED:
         raise ValueError("TEST.AUG.ENABLED: test-time augmentation is not available yet; set it to False")
+    if args.eval_only and not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only, but DATASETS.TEST is empty: name what to evaluate on")
     cfg.freeze()
     default_setup(cfg, args)
     return cfg

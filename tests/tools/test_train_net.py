@@ -47,6 +47,8 @@ def test_train_resume_and_evaluate(tool, config_file, tmp_path):
 def test_unavailable_parts_are_named(config_file, tmp_path):
     with pytest.raises(ValueError, match="TEST.AUG.ENABLED"):
         train_net.main(_args(config_file, tmp_path, "TEST.AUG.ENABLED", "True"))
+    with pytest.raises(ValueError, match="DATASETS.TEST is empty"):
+        train_net.main(_args(config_file, tmp_path, "--eval-only", "DATASETS.TEST", "()"))
     from detectron2.data import MetadataCatalog
 
     MetadataCatalog.get("train_net_unknown").evaluator_type = "mystery"
