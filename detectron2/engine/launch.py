@@ -117,6 +117,7 @@ def _run_in_group(main_func: Callable[..., Any], args: tuple[Any, ...], local_ra
         # A process that ran ahead could start its first exchange before the groups exist everywhere.
         comm.synchronize()
         main_func(*args)
+        comm.synchronize()  # with gloo, a process that leaves while another still communicates may abort
     finally:
         dist.destroy_process_group()
 

@@ -275,6 +275,7 @@ def _load_on_rank(rank, folder, store):
     path = f"{folder}/model.pth" if rank == 0 else f"{folder}/not_here/model.pth"
     DetectionCheckpointer(model).load(path)
     torch.save(model.weight.detach(), f"{folder}/loaded_{rank}.pt")
+    torch.distributed.barrier()  # no process leaves while another still communicates
     torch.distributed.destroy_process_group()
 
 

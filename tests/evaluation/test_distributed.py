@@ -44,6 +44,7 @@ def _worker(rank: int, port: int, json_file: str, results) -> None:
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
         results.put((rank, _evaluate(rank, 2, json_file)))
+        dist.barrier()  # no process leaves while another still communicates
     finally:
         dist.destroy_process_group()
 

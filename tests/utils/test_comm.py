@@ -70,6 +70,7 @@ def _worker(rank: int, port: int, results) -> None:
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
         _check(rank, results)
+        dist.barrier()  # no process leaves while another still communicates
     finally:
         dist.destroy_process_group()
 
