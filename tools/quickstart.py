@@ -25,7 +25,7 @@ CONFIG = ROOT / "configs" / "quick_start" / "faster_rcnn_R_18_FPN_shapes.yaml"
 SPLITS = ("train", "val")
 
 
-def draw(cfg: CfgNode, image_file: Path, target: Path, threshold: float = 0.5) -> int:
+def draw(cfg: CfgNode, image_file: Path, target: Path, threshold: float = 0.25) -> int:
     """Writes a picture with the predictions that score at least ``threshold``; returns their number."""
     image = read_image(str(image_file), format="BGR")
     instances = DefaultPredictor(cfg)(image)["instances"].to("cpu")
