@@ -18,6 +18,7 @@ from detectron2.structures import (
     PolygonMasks,
     polygons_to_bitmask,
 )
+from detectron2.structures.polygons import decode_rle
 
 __all__ = [
     "annotations_to_instances",
@@ -71,18 +72,10 @@ def _transform_segmentation(segmentation: Any, transforms: TransformList) -> Any
         polygons = [np.asarray(p).reshape(-1, 2) for p in segmentation]
         return [p.reshape(-1) for p in transforms.apply_polygons(polygons)]
     if isinstance(segmentation, dict):
-        return transforms.apply_segmentation(_decode_rle(segmentation))
+        return transforms.apply_segmentation(decode_rle(segmentation))
     raise ValueError(
         f"a segmentation must be a list of polygons or a COCO RLE dictionary, got {type(segmentation).__name__}"
     )
-
-
-def _decode_rle(rle: dict[str, Any]) -> np.ndarray:
-    import pycocotools.mask as mask_util
-
-    if isinstance(rle["counts"], list):
-        rle = mask_util.frPyObjects(rle, *rle["size"])
-    return mask_util.decode(rle)
 
 
 def transform_keypoint_annotations(
@@ -169,7 +162,7 @@ def _bitmap(segmentation: Any, image_size: tuple[int, int]) -> np.ndarray:
     if isinstance(segmentation, list):
         return polygons_to_bitmask(segmentation, *image_size)
     if isinstance(segmentation, dict):
-        return _decode_rle(segmentation).astype(bool)
+        return decode_rle(segmentation).astype(bool)
     if isinstance(segmentation, np.ndarray) and segmentation.ndim == 2:
         return np.ascontiguousarray(segmentation).astype(bool)
     raise ValueError(

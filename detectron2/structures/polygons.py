@@ -1,5 +1,7 @@
 """Polygons and the pixels that they cover."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -67,3 +69,12 @@ def _cover(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:
     import pycocotools.mask as mask_util
 
     return mask_util.decode(mask_util.frPyObjects(polygons, height, width))
+
+
+def decode_rle(rle: dict[str, Any]) -> np.ndarray:
+    """The uint8 bitmap (H, W) of a COCO run-length encoding, compressed or with a list of counts."""
+    import pycocotools.mask as mask_util
+
+    if isinstance(rle["counts"], list):
+        rle = mask_util.frPyObjects(rle, *rle["size"])
+    return mask_util.decode(rle)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detectron2.structures.polygons import decode_rle
+
 __all__ = ["GenericMask"]
 
 
@@ -25,7 +27,7 @@ class GenericMask:
         self._polygons: list[np.ndarray] | None = None
         self._has_holes: bool | None = None
         if isinstance(mask_or_polygons, dict):
-            self._mask = self._decode_rle(mask_or_polygons)
+            self._mask = decode_rle(mask_or_polygons)
         elif isinstance(mask_or_polygons, np.ndarray) and mask_or_polygons.ndim == 2:
             self._mask = mask_or_polygons.astype(np.uint8)
         else:
@@ -33,13 +35,6 @@ class GenericMask:
             self._has_holes = False
         if self._mask is not None and self._mask.shape != (height, width):
             raise ValueError(f"mask of shape {self._mask.shape} does not fit an image of {(height, width)}")
-
-    def _decode_rle(self, rle: dict) -> np.ndarray:
-        import pycocotools.mask as mask_util
-
-        if isinstance(rle.get("counts"), list):
-            rle = mask_util.frPyObjects(rle, *rle["size"])
-        return mask_util.decode(rle)
 
     @property
     def mask(self) -> np.ndarray:

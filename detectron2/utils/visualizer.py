@@ -66,12 +66,6 @@ def _create_text_labels(
     return labels
 
 
-def _boxes_array(boxes: Any) -> np.ndarray:
-    if hasattr(boxes, "tensor"):
-        return boxes.tensor.detach().cpu().numpy()
-    return np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1 if len(boxes) else 4)
-
-
 class Visualizer(Painter):
     """Draws predictions or annotations on one picture.
 
@@ -268,7 +262,7 @@ class Visualizer(Painter):
         Raises:
             ValueError: if the lengths differ.
         """
-        corners = _boxes_array(boxes) if boxes is not None else None
+        corners = self._convert_boxes(boxes) if boxes is not None else None
         bitmaps = self._convert_masks(masks) if masks is not None else None
         points = self._convert_keypoints(keypoints) if keypoints is not None else None
         given = {"boxes": corners, "labels": labels, "masks": bitmaps, "keypoints": points, "colors": assigned_colors}
@@ -303,7 +297,7 @@ class Visualizer(Painter):
         self, boxes: Any = None, labels: Sequence[str] | None = None, assigned_colors: Sequence | None = None
     ) -> VisImage:
         """Draws rotated boxes (N, 5) of centre x, y, width, height in pixels and angle in degrees."""
-        rotated = _boxes_array(boxes) if boxes is not None else np.zeros((0, 5))
+        rotated = self._convert_boxes(boxes) if boxes is not None else np.zeros((0, 5))
         colors = assigned_colors or [random_color(rgb=True, maximum=1) for _ in rotated]
         for index in np.argsort(-rotated[:, 2] * rotated[:, 3]):
             self.draw_rotated_box_with_label(
@@ -364,7 +358,9 @@ class Visualizer(Painter):
         return grey if mask is None else np.where(np.asarray(mask)[..., None] > 0, self.img, grey)
 
     def _convert_boxes(self, boxes: Any) -> np.ndarray:
-        return _boxes_array(boxes)
+        if hasattr(boxes, "tensor"):
+            return boxes.tensor.detach().cpu().numpy()
+        return np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1 if len(boxes) else 4)
 
     def _convert_masks(self, masks_or_polygons: Any) -> list[GenericMask]:
         masks = masks_or_polygons
