@@ -259,7 +259,13 @@ def _check_settings(settings: Any) -> None:
         raise ValueError(f"MODEL.RESNETS.RES5_DILATION must be 1 or 2, got {settings.RES5_DILATION}")
     if settings.DEPTH >= 50:
         return
-    required = {"RES2_OUT_CHANNELS": 64, "RES5_DILATION": 1, "NUM_GROUPS": 1}
+    if not 0 < settings.RES2_OUT_CHANNELS <= 64:
+        # The default of 256 is meant for bottlenecks; below 64 the network is a narrower one.
+        raise ValueError(
+            f"MODEL.RESNETS.RES2_OUT_CHANNELS must be 64 (or less, for a narrower network) for depth {settings.DEPTH}, "
+            f"got {settings.RES2_OUT_CHANNELS}"
+        )
+    required = {"RES5_DILATION": 1, "NUM_GROUPS": 1}
     for key, value in required.items():
         if settings[key] != value:
             raise ValueError(f"MODEL.RESNETS.{key} must be {value} for depth {settings.DEPTH}, got {settings[key]}")
