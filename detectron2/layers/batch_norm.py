@@ -75,6 +75,10 @@ class CycleBatchNormList(nn.ModuleList):
         self._next_level = (level + 1) % len(self)
         return self.at_level(x, level)
 
+    def start_at(self, level: int) -> None:
+        """Say which level's turn it is."""
+        self._next_level = level
+
     def extra_repr(self) -> str:
         return f"affine={self._affine}"
 
@@ -116,3 +120,20 @@ def get_norm(norm: str | Callable[[int], nn.Module] | None, out_channels: int) -
     if norm not in _NORMS:
         raise ValueError(f'unknown norm {norm!r}; known are {", ".join(_NORMS)}, and "" for none')
     return _NORMS[norm](out_channels)
+
+
+# Norms with batch statistics, which differ from level to level.
+_BATCH_NORMS: dict[str, type[nn.Module]] = {"BN": nn.BatchNorm2d, "SyncBN": nn.SyncBatchNorm}
+
+
+def get_level_norm(norm: str, out_channels: int, num_levels: int) -> nn.Module | None:
+    """Make the norm of a layer that all levels of a pyramid share.
+
+    Args:
+        norm: "BN" or "SyncBN" keep statistics for each level; other names of :func:`get_norm` share one norm.
+        out_channels: channels to normalise.
+        num_levels: number of levels.
+    """
+    if norm in _BATCH_NORMS:
+        return CycleBatchNormList(num_levels, bn_class=_BATCH_NORMS[norm], num_features=out_channels)
+    return get_norm(norm, out_channels)

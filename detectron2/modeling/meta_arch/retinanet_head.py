@@ -6,13 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from detectron2.config import configurable
-from detectron2.layers.batch_norm import CycleBatchNormList, get_norm
+from detectron2.layers.batch_norm import CycleBatchNormList, get_level_norm
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.modeling.anchor_generator import build_anchor_generator
 from detectron2.modeling.weight_init import normal_fill
-
-# Norms with batch statistics, which differ from level to level: each level keeps its own.
-_PER_LEVEL_NORMS = {"BN": nn.BatchNorm2d, "SyncBN": nn.SyncBatchNorm}
 
 
 class RetinaNetHead(nn.Module):
@@ -23,7 +20,7 @@ class RetinaNetHead(nn.Module):
         num_classes: number of classes K without background.
         num_anchors: anchors in each cell, the same at every level.
         conv_dims: output channels of the convolutions of each tower.
-        norm: "BN" or "SyncBN" keep statistics for each level; other names of :func:`get_norm` share one norm.
+        norm: as for :func:`get_level_norm`: "BN" and "SyncBN" keep statistics for each level.
         prior_prob: foreground probability that the classifier starts with.
 
     Raises:
@@ -95,11 +92,8 @@ class RetinaNetHead(nn.Module):
         layers: list[nn.Module] = []
         for out_channels in conv_dims:
             layers.append(nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1))
-            if norm in _PER_LEVEL_NORMS:
-                bn_class = _PER_LEVEL_NORMS[norm]
-                layers.append(CycleBatchNormList(self.num_levels, bn_class=bn_class, num_features=out_channels))
-            elif norm:
-                layers.append(get_norm(norm, out_channels))
+            if norm:
+                layers.append(get_level_norm(norm, out_channels, self.num_levels))
             layers.append(nn.ReLU())
             in_channels = out_channels
         return nn.Sequential(*layers)
