@@ -7,7 +7,7 @@ from fvcore.common.config import CfgNode as _CfgNode
 
 from ..utils.file_io import PathManager
 from .from_config import _called_with_cfg, _get_args_from_config, configurable
-from .keys import coerce_value, get_key, has_key, unknown_key_message
+from .keys import coerce_value, get_key, has_key, set_key, unknown_key_message
 from .yaml_files import BASE_KEY, load_with_bases
 
 __all__ = [
@@ -96,17 +96,21 @@ class CfgNode(_CfgNode):
 
         Args:
             cfg_list: e.g. ``["MODEL.MASK_ON", "True", "SOLVER.BASE_LR", 0.01]``; strings are read as Python literals.
-                Nothing changes if one of the keys or types is wrong.
+                Nothing changes if one of the keys or types is wrong. A section that takes new keys takes them here too.
         """
         if len(cfg_list) % 2:
             raise ValueError(
                 f"config overrides come in pairs of key and value, but {len(cfg_list)} were given: {cfg_list}"
             )
         merged: list[Any] = []
+        added: dict[str, Any] = {}
         for key, value in zip(map(str, cfg_list[0::2]), cfg_list[1::2], strict=True):
             if key == BASE_KEY:
                 raise KeyError(f"{BASE_KEY} can only be given in a file")
             if not has_key(self, key):
+                if _may_add(self, key):
+                    added[key] = self._decode_cfg_value(value)
+                    continue
                 if not (self.key_is_deprecated(key) or self.key_is_renamed(key)):
                     raise KeyError(unknown_key_message(key, _all_keys(self)))
                 merged += [key, value]
@@ -117,6 +121,8 @@ class CfgNode(_CfgNode):
             merged += [key, value if coerced is decoded else coerced]
         _CfgNode.merge_from_list(self.clone(), merged)
         super().merge_from_list(merged)
+        for key, value in added.items():
+            set_key(self, key, value)
 
     def dump(self, *args: Any, **kwargs: Any) -> str | None:
         """This config as YAML text that :meth:`merge_from_file` reads back; arguments go to ``yaml.safe_dump``.
@@ -144,6 +150,15 @@ def _all_keys(cfg: _CfgNode, prefix: str = "") -> Iterator[str]:
         if isinstance(value, _CfgNode) and value:
             yield from _all_keys(value, f"{prefix}{key}.")
         yield f"{prefix}{key}"
+
+
+def _may_add(cfg: _CfgNode, full_key: str) -> bool:
+    """Whether the section of a key that does not exist is there and takes new keys."""
+    section = full_key.rpartition(".")[0]
+    if not section or not has_key(cfg, section):
+        return False
+    node = get_key(cfg, section)
+    return isinstance(node, _CfgNode) and node.is_new_allowed()
 
 
 def _check_keys(new: _CfgNode, current: _CfgNode, root: _CfgNode, prefix: str) -> None:

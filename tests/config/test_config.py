@@ -215,3 +215,13 @@ def test_global_cfg_is_one_object_for_all_importers():
     assert global_cfg.GLOBAL.HACK == 2.0
     set_global_cfg(CfgNode())
     assert len(global_cfg) == 0
+
+
+def test_overrides_add_keys_where_a_section_takes_new_ones():
+    cfg = CfgNode({"FIXED": {"A": 1}})
+    cfg.OPEN = CfgNode({"A": 1}, new_allowed=True)
+    cfg.merge_from_list(["OPEN.B", "[1, 2]", "OPEN.A", "3"])
+    assert cfg.OPEN == {"A": 3, "B": [1, 2]}
+    with pytest.raises(KeyError, match="FIXED.B"):
+        cfg.merge_from_list(["OPEN.C", "1", "FIXED.B", "2"])
+    assert "C" not in cfg.OPEN
