@@ -119,6 +119,10 @@ class Quantizer(nn.Module):
     def on_bits_changed(self) -> None:
         """Called when bits or sign may have changed; for derived constants."""
 
+    def transform(self, x: Tensor) -> Tensor:
+        """What the method does to a tensor before the levels come into play; nothing by default."""
+        return x
+
     # -- use ----------------------------------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,6 +172,18 @@ class Quantizer(nn.Module):
             if parameter.requires_grad:
                 x = x + 0.0 * parameter.sum()
         return x
+
+    @torch.no_grad()
+    def integers(self, x: Tensor) -> Tensor:
+        """The codes that :meth:`quantize` gives to ``x`` on :meth:`grid`: int32, in its shape.
+
+        Methods whose thresholds do not lie midway between the levels override this.
+        """
+        return self.grid().codes(self.transform(x.detach().float()))
+
+    def over_processes(self, total: Tensor) -> Tensor:
+        """The sum of a statistic over all processes; they all must call this equally often."""
+        return _agree(total, dist.ReduceOp.SUM if dist.is_available() else None)
 
     def average(self, new: Tensor, old: Tensor) -> Tensor:
         """Mean over the batches of the warm-up so far and over all processes; for :meth:`initialize`."""
