@@ -72,6 +72,7 @@ _SOLVER = {
     },
     "AMP": {"ENABLED": False, "PRECISION": "float16"},  # or "bfloat16"
     "CHECKPOINT_PERIOD": 5000,  # iterations
+    "PRINT_PERIOD": 20,  # iterations between two lines of metrics
 }
 
 _TEST = {
@@ -113,3 +114,19 @@ _C = CN(
         "GLOBAL": {"HACK": 1.0},  # for quick experiments
     }
 )
+# Read and checked, unknown keys too, by third_party/convert_to_quantization.py; methods bring settings of their own.
+_C.MODEL.QUANTIZATION = CN(
+    {
+        "ENABLED": False,
+        "BATCH_NORM": "float",  # behind quantized convolutions; or "fold", "fixed_point"
+        "WEIGHT_STANDARDIZATION": False,
+        "BACKBONE_WEIGHTS": "",  # checkpoint of a quantized backbone, loaded over MODEL.WEIGHTS
+        "RULES": [],  # exceptions by layer, such as {"NAME": "head.*", "WEIGHT": {"BITS": 8}}
+        "SCHEDULE": [],  # changes on the way, such as {"ITERATION": 500, "ACTION": "set_bits", "BITS": 4}
+    },
+    new_allowed=True,
+)
+_C.MODEL.QUANTIZATION.WEIGHT = CN({"METHOD": "lsq", "BITS": 8, "GRANULARITY": "channel"}, new_allowed=True)
+_C.MODEL.QUANTIZATION.ACTIVATION = CN({"METHOD": "lsq", "BITS": 8, "GRANULARITY": "tensor"}, new_allowed=True)
+_C.MODEL.QUANTIZATION.ELEMENTWISE = CN({"ENABLED": True, "METHOD": "lsq", "BITS": 8}, new_allowed=True)
+_C.MODEL.QUANTIZATION.TRAINING = CN(new_allowed=True)

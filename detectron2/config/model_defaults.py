@@ -27,6 +27,7 @@ BACKBONES: dict[str, dict[str, Any]] = {
         "OUT_CHANNELS": 256,
         "NORM": "",
         "FUSE_TYPE": "sum",  # or "avg"
+        "USE_RELU": False,  # a ReLU after every convolution, so that quantizers see no negative values
     },
 }
 
@@ -47,6 +48,7 @@ PROPOSALS: dict[str, dict[str, Any]] = {
         "HEAD_NAME": "StandardRPNHead",
         "IN_FEATURES": ["res4"],
         "CONV_DIMS": [-1],  # hidden convolutions; -1 keeps the number of input channels
+        "HEAD_NORM": "",  # of the hidden convolutions; "BN" and "SyncBN" keep statistics for each level
         "BOUNDARY_THRESH": -1,  # pixels an anchor may reach outside the image in training; -1: no limit
         "IOU_THRESHOLDS": [0.3, 0.7],  # below the first: background; from the second: object
         "IOU_LABELS": [0, -1, 1],  # of the three ranges between; -1 is left out of the loss

@@ -30,7 +30,7 @@ def build_default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
         )
     if comm.is_main_process():
         # Last, so that what the others have measured gets written.
-        hook_list.append(hooks.PeriodicWriter(trainer.build_writers(), period=20))
+        hook_list.append(hooks.PeriodicWriter(trainer.build_writers(), period=cfg.SOLVER.PRINT_PERIOD))
     return hook_list
 
 

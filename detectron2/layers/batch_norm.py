@@ -103,11 +103,17 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+def split_relu(norm: str) -> tuple[str, bool]:
+    """The name of a norm without "-ReLU" behind it, and whether that was there."""
+    return norm.removesuffix("-ReLU"), norm.endswith("-ReLU")
+
+
 def get_norm(norm: str | Callable[[int], nn.Module] | None, out_channels: int) -> nn.Module | None:
     """Make a normalisation layer.
 
     Args:
-        norm: a name, "" or None for no normalisation, or a callable that takes the number of channels.
+        norm: a name, "" or None for no normalisation, or a callable that takes the number of channels. "-ReLU"
+            behind a name adds a ReLU.
         out_channels: channels to normalise.
 
     Raises:
@@ -117,6 +123,9 @@ def get_norm(norm: str | Callable[[int], nn.Module] | None, out_channels: int) -
         return None
     if not isinstance(norm, str):
         return norm(out_channels)
+    name, with_relu = split_relu(norm)
+    if with_relu:
+        return nn.Sequential(get_norm(name, out_channels), nn.ReLU(inplace=True))
     if norm not in _NORMS:
         raise ValueError(f'unknown norm {norm!r}; known are {", ".join(_NORMS)}, and "" for none')
     return _NORMS[norm](out_channels)

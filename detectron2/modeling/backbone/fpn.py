@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detectron2.layers.batch_norm import get_norm
+from detectron2.layers.batch_norm import get_norm, split_relu
 from detectron2.layers.elementwise import Add, UpsampleTo
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d
@@ -39,6 +39,8 @@ class FPN(Backbone):
         top_block: module with ``in_feature`` and ``num_levels`` that makes the coarser levels.
         fuse_type: "sum" or "avg" of the lateral and the upsampled coarser feature.
         square_pad: side to which images are padded to a square; 0: no square.
+        use_relu: follow every convolution by a ReLU (AQD, section 3.3: what is quantized next has no negative
+            values); a ``norm`` spelt "BN-ReLU" asks for the same.
 
     Raises:
         ValueError: for strides that do not double, an unknown ``fuse_type`` or no features.
@@ -53,6 +55,7 @@ class FPN(Backbone):
         top_block: nn.Module | None = None,
         fuse_type: str = "sum",
         square_pad: int = 0,
+        use_relu: bool = False,
     ) -> None:
         super().__init__()
         if not in_features:
@@ -65,9 +68,10 @@ class FPN(Backbone):
 
         self.in_features = tuple(in_features)
         self._stages = [stride.bit_length() - 1 for stride in strides]
+        norm, relu = _norm_and_relu(norm, use_relu)
         for name, stage in zip(in_features, self._stages, strict=True):
-            self.add_module(f"fpn_lateral{stage}", _conv(shapes[name].channels, out_channels, 1, norm))
-            self.add_module(f"fpn_output{stage}", _conv(out_channels, out_channels, 3, norm))
+            self.add_module(f"fpn_lateral{stage}", _conv(shapes[name].channels, out_channels, 1, norm, relu))
+            self.add_module(f"fpn_output{stage}", _conv(out_channels, out_channels, 3, norm, relu))
         num_merges = len(strides) - 1
         self.upsamples = nn.ModuleList(UpsampleTo(mode="nearest") for _ in range(num_merges))
         self.adds = nn.ModuleList(Add(inplace=True) for _ in range(num_merges))
@@ -140,12 +144,20 @@ class LastLevelP6P7(nn.Module):
         in_channels: channels of the feature that the levels start from.
         out_channels: channels of both levels.
         in_feature: its name, in the bottom-up backbone or the pyramid.
+        norm, use_relu: as of :class:`FPN`; the norm is used only with the ReLU.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, in_feature: str = "res5") -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, in_feature: str = "res5", norm: str = "", use_relu: bool = False
+    ) -> None:
         super().__init__()
         self.num_levels = 2
         self.in_feature = in_feature
+        norm, relu = _norm_and_relu(norm, use_relu)
+        if relu is not None:
+            self.p6 = _conv(in_channels, out_channels, 3, norm, relu, stride=2)
+            self.p7 = _conv(out_channels, out_channels, 3, norm, relu, stride=2)
+            return
         self.p6 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1)
         self.p7 = nn.Conv2d(out_channels, out_channels, kernel_size=3, stride=2, padding=1)
         c2_xavier_fill(self.p6)
@@ -157,14 +169,23 @@ class LastLevelP6P7(nn.Module):
         return [p6, self.p7(F.relu(p6))]
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int, norm: str) -> Conv2d:
+def _norm_and_relu(norm: str, use_relu: bool) -> tuple[str, nn.Module | None]:
+    name, in_name = split_relu(norm)
+    return name, nn.ReLU(inplace=True) if use_relu or in_name else None
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel_size: int, norm: str, relu: nn.Module | None = None, stride: int = 1
+) -> Conv2d:
     conv = Conv2d(
         in_channels,
         out_channels,
         kernel_size=kernel_size,
+        stride=stride,
         padding=kernel_size // 2,
         bias=norm == "",
         norm=get_norm(norm, out_channels),
+        activation=relu,
     )
     c2_xavier_fill(conv)
     return conv
@@ -184,6 +205,7 @@ def _fpn_from_config(cfg: Any, bottom_up: Backbone, top_block: nn.Module) -> FPN
         norm=cfg.MODEL.FPN.NORM,
         top_block=top_block,
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
+        use_relu=cfg.MODEL.FPN.USE_RELU,
     )
 
 
@@ -198,11 +220,16 @@ def build_retinanet_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN
     """ResNet with a pyramid from ``MODEL.FPN``, topped by convolutions of res5 to p6 and p7."""
     bottom_up = build_resnet_backbone(cfg, input_shape)
     channels = bottom_up.output_shape()["res5"].channels
-    return _fpn_from_config(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
+    return _fpn_from_config(cfg, bottom_up, _p6_p7(cfg, channels, "res5"))
 
 
 @BACKBONE_REGISTRY.register()
 def build_fcos_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN:
     """ResNet with a pyramid from ``MODEL.FPN``, topped by convolutions of p5 to p6 and p7 (FCOS paper, section 3)."""
-    channels = cfg.MODEL.FPN.OUT_CHANNELS
-    return _fpn_from_config(cfg, build_resnet_backbone(cfg, input_shape), LastLevelP6P7(channels, channels, "p5"))
+    top_block = _p6_p7(cfg, cfg.MODEL.FPN.OUT_CHANNELS, "p5")
+    return _fpn_from_config(cfg, build_resnet_backbone(cfg, input_shape), top_block)
+
+
+def _p6_p7(cfg: Any, channels: int, in_feature: str) -> LastLevelP6P7:
+    fpn = cfg.MODEL.FPN
+    return LastLevelP6P7(channels, fpn.OUT_CHANNELS, in_feature, fpn.NORM, fpn.USE_RELU)

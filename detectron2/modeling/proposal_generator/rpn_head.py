@@ -7,6 +7,7 @@ from fvcore.common.registry import Registry
 from torch import Tensor, nn
 
 from detectron2.config import configurable
+from detectron2.layers.batch_norm import CycleBatchNormList, get_level_norm
 from detectron2.layers.shape_spec import ShapeSpec
 from detectron2.layers.wrappers import Conv2d
 from detectron2.modeling.anchor_generator import build_anchor_generator
@@ -31,6 +32,8 @@ class StandardRPNHead(nn.Module):
         num_anchors: anchors in each cell.
         box_dim: numbers that describe a box.
         conv_dims: channels after each 3x3 convolution; -1 keeps the number of its input.
+        norm: of the 3x3 convolutions, as for :func:`get_level_norm`.
+        num_levels: number of levels, for the norm.
 
     Raises:
         ValueError: when ``conv_dims`` is empty or holds a number that is neither -1 nor positive.
@@ -38,7 +41,14 @@ class StandardRPNHead(nn.Module):
 
     @configurable
     def __init__(
-        self, *, in_channels: int, num_anchors: int, box_dim: int = 4, conv_dims: Sequence[int] = (-1,)
+        self,
+        *,
+        in_channels: int,
+        num_anchors: int,
+        box_dim: int = 4,
+        conv_dims: Sequence[int] = (-1,),
+        norm: str = "",
+        num_levels: int = 1,
     ) -> None:
         super().__init__()
         if not conv_dims or any(dim != -1 and dim <= 0 for dim in conv_dims):
@@ -58,6 +68,8 @@ class StandardRPNHead(nn.Module):
         self.anchor_deltas = nn.Conv2d(channels, num_anchors * box_dim, kernel_size=1)
         for conv in (*convs, self.objectness_logits, self.anchor_deltas):
             normal_fill(conv, std=0.01)
+        for conv in convs:
+            conv.norm = get_level_norm(norm, conv.out_channels, num_levels)
 
     def _get_rpn_conv(self, in_channels: int, out_channels: int) -> nn.Module:
         return Conv2d(in_channels, out_channels, kernel_size=3, padding=1, activation=nn.ReLU())
@@ -82,6 +94,8 @@ class StandardRPNHead(nn.Module):
             "num_anchors": num_anchors.pop(),
             "box_dim": anchors.box_dim,
             "conv_dims": cfg.MODEL.RPN.CONV_DIMS,
+            "norm": cfg.MODEL.RPN.HEAD_NORM,
+            "num_levels": len(input_shape),
         }
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -94,5 +108,10 @@ class StandardRPNHead(nn.Module):
             objectness logits ``Tensor[N, A, H_l, W_l]`` and deltas ``Tensor[N, A * box_dim, H_l, W_l]`` for
             each level.
         """
-        hidden = [self.conv(feature) for feature in features]
+        hidden = [self._hidden(feature, level) for level, feature in enumerate(features)]
         return [self.objectness_logits(x) for x in hidden], [self.anchor_deltas(x) for x in hidden]
+
+    def _hidden(self, feature: Tensor, level: int) -> Tensor:
+        for norm in (module for module in self.conv.modules() if isinstance(module, CycleBatchNormList)):
+            norm.start_at(level)
+        return self.conv(feature)

@@ -147,3 +147,20 @@ def test_exports_with_height_and_width_left_open():
     x = torch.randn(1, 3, 167, 213)
     for name, output in program.module()(x).items():
         torch.testing.assert_close(output, model(x)[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"MODEL.FPN.NORM": "BN", "MODEL.FPN.USE_RELU": True}, {"MODEL.FPN.NORM": "BN-ReLU"}]
+)
+@pytest.mark.parametrize(
+    "builder", ["build_resnet_fpn_backbone", "build_retinanet_resnet_fpn_backbone", "build_fcos_resnet_fpn_backbone"]
+)
+def test_use_relu_puts_norm_and_relu_behind_every_convolution(builder, changes):
+    model = build_backbone(cfg_with({**R18_FPN, "MODEL.BACKBONE.NAME": builder, **changes})).train()
+    features = model(torch.rand(2, 3, 64, 64))
+    for name, feature in features.items():
+        assert feature.min() == 0 and feature.max() > 0, name
+    names = set(model.state_dict())
+    assert {"fpn_lateral2.norm.weight", "fpn_output5.norm.bias"} <= names
+    assert ("top_block.p7.norm.weight" in names) == (model.top_block.num_levels == 2)
+    assert not [name for name in names if name.endswith((".conv.bias", "fpn_lateral2.bias", "top_block.p6.bias"))]
