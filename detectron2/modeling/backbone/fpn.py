@@ -74,7 +74,8 @@ class FPN(Backbone):
             self.add_module(f"fpn_output{stage}", _conv(out_channels, out_channels, 3, norm, relu))
         num_merges = len(strides) - 1
         self.upsamples = nn.ModuleList(UpsampleTo(mode="nearest") for _ in range(num_merges))
-        self.adds = nn.ModuleList(Add(inplace=True) for _ in range(num_merges))
+        # The backward pass of a ReLU needs its output as it was.
+        self.adds = nn.ModuleList(Add(inplace=relu is None) for _ in range(num_merges))
         self.top_block = top_block
         self.bottom_up = bottom_up
 

@@ -160,6 +160,7 @@ def test_use_relu_puts_norm_and_relu_behind_every_convolution(builder, changes):
     features = model(torch.rand(2, 3, 64, 64))
     for name, feature in features.items():
         assert feature.min() == 0 and feature.max() > 0, name
+    sum(feature.sum() for feature in features.values()).backward()
     names = set(model.state_dict())
     assert {"fpn_lateral2.norm.weight", "fpn_output5.norm.bias"} <= names
     assert ("top_block.p7.norm.weight" in names) == (model.top_block.num_levels == 2)

@@ -2,15 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..grids.grid import Grid
 from ..spec.quant_spec import QuantSpec
 from ..spec.roles import Role
+from .processes import is_distributed, reduce_over_processes
 
 # Places in the buffer `state`, which travels with the weights: what a resumed or loaded model must know.
 _BITS, _SEEN, _SIGNED, _ENABLED, _FROZEN = range(5)
@@ -28,7 +28,10 @@ class Quantizer(nn.Module):
         num_groups: ranges it keeps; 1 for a whole tensor.
         axis: dimension of the groups, None with one range.
         state: int32 ``Tensor[5]``: bits, batches seen, signed, enabled, frozen. Kept in the state dict.
+        decayed_parameters: names of own parameters that the method wants under weight decay; the others want none.
     """
+
+    decayed_parameters: ClassVar[frozenset[str]] = frozenset()
 
     state: Tensor
 
@@ -38,9 +41,11 @@ class Quantizer(nn.Module):
         self.role = role
         self.num_groups = _num_groups(spec, num_channels)
         self.axis: int | None = None if spec.granularity == "tensor" else channel_axis
-        signed = role is Role.WEIGHT if spec.signed is None else spec.signed
+        signed = self._signed_before_data()
         self.register_buffer("state", torch.tensor([spec.bits, 0, int(signed), 1, 0], dtype=torch.int32))
         self._read_state()
+        # False while an empty tensor of this process is averaged with other processes' data.
+        self._has_data = True
 
     def group_shape(self) -> tuple[int, ...]:
         """Shape of parameters that exist once for each range: () or (G,)."""
@@ -62,9 +67,15 @@ class Quantizer(nn.Module):
         self._read_state()
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        frozen_before = self.frozen
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._read_state()
+        if self.frozen != frozen_before:
+            self.set_frozen(self.frozen)
         self.on_bits_changed()
+
+    def _signed_before_data(self) -> bool:
+        return self.role is Role.WEIGHT if self.spec.signed is None else self.spec.signed
 
     @property
     def initialized(self) -> bool:
@@ -80,8 +91,9 @@ class Quantizer(nn.Module):
         if bits not in self.spec.supported_bits:
             low, high = self.spec.supported_bits[0], self.spec.supported_bits[-1]
             raise ValueError(f"method {self.spec.method} has {low} to {high} bits, not {bits}")
-        before, self_bits = self.bits, bits
-        self._write_state(_BITS, self_bits)
+        self.check_levels(bits, self.signed)
+        before = self.bits
+        self._write_state(_BITS, bits)
         self.rescale(before)
         self.on_bits_changed()
 
@@ -96,8 +108,10 @@ class Quantizer(nn.Module):
             parameter.requires_grad_(not frozen)
 
     def reset_range(self) -> None:
-        """Forget the range; the next data set it anew."""
+        """Forget the range, and the sign where data decide on it; the next data set them anew."""
         self._write_state(_SEEN, 0)
+        self._write_state(_SIGNED, int(self._signed_before_data()))
+        self.on_bits_changed()
 
     # -- for subclasses -----------------------------------------------------------------------------------------
 
@@ -113,8 +127,14 @@ class Quantizer(nn.Module):
     def grid(self) -> Grid:
         """The levels as they are now, detached."""
 
+    def check_levels(self, bits: int, signed: bool) -> None:
+        """Raise ``ValueError`` if the method has no levels for this width and sign; called before either changes."""
+
     def rescale(self, bits_before: int) -> None:
-        """Keep the clipping range after a change of bits; methods whose parameter is a step override this."""
+        """Keep the clipping range after a change of bits or sign; methods whose parameter is a step override this.
+
+        Called before :meth:`on_bits_changed`: derived constants still are those of before.
+        """
 
     def on_bits_changed(self) -> None:
         """Called when bits or sign may have changed; for derived constants."""
@@ -136,6 +156,8 @@ class Quantizer(nn.Module):
             return self._keep_in_graph(x)
         if self.batches_seen < self._warmup_batches() and (self.training or self.role is Role.WEIGHT):
             self.observe(x)
+        if not self.initialized and x.numel() == 0:
+            return self._keep_in_graph(x)
         if not self.initialized:
             raise RuntimeError(
                 "a quantizer has no range yet: train or calibrate the model, or load a quantized checkpoint, before "
@@ -145,28 +167,52 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
-        """Let data of the warm-up, or of a calibration, take part in the range."""
-        if self.frozen or x.numel() == 0:
+        """Let data of the warm-up, or of a calibration, take part in the range.
+
+        Empty tensors count only where other processes have data, since all processes average together.
+
+        Raises:
+            FloatingPointError: values that are NaN or infinite.
+            ValueError: the data are negative and the method has no levels for that.
+        """
+        if self.frozen:
             return
         values = x.detach().float()
         if not bool(values.isfinite().all()):
             raise FloatingPointError(
                 f"a quantizer ({self.spec.describe()}) met values that are NaN or infinite while setting its range"
             )
-        if self.role is Role.ACTIVATION and self.spec.signed is None and not self.signed:
-            negative = _agree((values.min() < 0).float(), dist.ReduceOp.MAX if dist.is_available() else None)
-            if bool(negative > 0):
-                self._write_state(_SIGNED, 1)
-                self.on_bits_changed()
+        has_data = x.numel() > 0
+        if not has_data:
+            values = values.new_zeros([max(size, 1) for size in x.shape])
+        facts = torch.stack([values.new_tensor(float(has_data)), (values.min() < 0).float()])
+        anywhere, negative = (facts if self._alone else reduce_over_processes(facts, "max")).tolist()
+        if not anywhere:
+            return
+        if negative and self.role is Role.ACTIVATION and self.spec.signed is None and not self.signed:
+            self._become_signed()
+        self._has_data = has_data
         self.initialize(values)
+        self._has_data = True
         self._write_state(_SEEN, self.batches_seen + 1)
+
+    def _become_signed(self) -> None:
+        self.check_levels(self.bits, True)
+        self._write_state(_SIGNED, 1)
+        self.rescale(self.bits)
+        self.on_bits_changed()
+
+    @property
+    def _alone(self) -> bool:
+        # Weights are the same in all processes, of which perhaps only one evaluates.
+        return self.role is Role.WEIGHT or not is_distributed()
 
     def _warmup_batches(self) -> int:
         return 1 if self.role is Role.WEIGHT else self.spec.warmup_batches
 
     def _keep_in_graph(self, x: Tensor) -> Tensor:
         # Processes exchange gradients of all parameters: one that takes no part would be waited for.
-        if not (self.training and dist.is_available() and dist.is_initialized()):
+        if not (self.training and is_distributed()):
             return x
         for parameter in self.parameters(recurse=False):
             if parameter.requires_grad:
@@ -183,11 +229,14 @@ class Quantizer(nn.Module):
 
     def over_processes(self, total: Tensor) -> Tensor:
         """The sum of a statistic over all processes; they all must call this equally often."""
-        return _agree(total, dist.ReduceOp.SUM if dist.is_available() else None)
+        return reduce_over_processes(total, "sum")
 
     def average(self, new: Tensor, old: Tensor) -> Tensor:
-        """Mean over the batches of the warm-up so far and over all processes; for :meth:`initialize`."""
-        new = _agree(new, dist.ReduceOp.SUM if dist.is_available() else None) / _world_size()
+        """Mean over the batches of the warm-up so far and over the processes with data; for :meth:`initialize`."""
+        if not self._alone:
+            share = new.new_tensor([float(self._has_data)])
+            summed = reduce_over_processes(torch.cat([new.reshape(-1) * share, share]), "sum")
+            new = (summed[:-1] / summed[-1]).view_as(new)
         return new if self.batches_seen == 0 else old + (new - old) / (self.batches_seen + 1)
 
     def extra_repr(self) -> str:
@@ -205,16 +254,3 @@ def _num_groups(spec: QuantSpec, num_channels: int | None) -> int:
     if num_channels % groups:
         raise ValueError(f"granularity of {groups} groups does not divide {num_channels} channels")
     return groups
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def _agree(value: Tensor, operation: Any) -> Tensor:
-    """The sum or maximum over all processes."""
-    if _world_size() == 1:
-        return value
-    value = value.clone()
-    dist.all_reduce(value, operation)
-    return value

@@ -43,3 +43,23 @@ def check_number(
             if math.isfinite(bound)
         ]
         raise ValueError(f"{field} must be a number{' ' if bounds else ''}{', '.join(bounds)}; got {value!r}")
+
+
+def check_whole(field: str, value: Any, *, at_least: float = -math.inf, at_most: float = math.inf) -> None:
+    """Raise ``ValueError`` unless ``value`` is an ``int`` within the bounds; ``True`` is not a number here."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{field} must be a whole number; got {value!r}")
+    check_number(field, value, at_least=at_least, at_most=at_most)
+
+
+def check_bool(field: str, value: Any) -> None:
+    """Raise ``ValueError`` unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{field} must be True or False; got {value!r}")
+
+
+def check_type(field: str, value: Any, *types: type) -> None:
+    """Raise ``ValueError`` unless ``value`` is an instance of one of ``types``."""
+    if not isinstance(value, types):
+        allowed = " or ".join("None" if t is type(None) else t.__name__ for t in types)
+        raise ValueError(f"{field} must be {allowed}; got {value!r}")

@@ -1,10 +1,13 @@
 """How one tensor is quantized."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .choices import check_choice, check_number
+from .choices import check_bool, check_choice, check_number, check_type, check_whole
 from .roles import Role
+
+FieldCheck = Callable[[str, Any], None]
 
 GRANULARITIES = ("tensor", "channel")
 GRIDS = ("integer", "interval")
@@ -48,17 +51,34 @@ class QuantSpec:
     narrow_range: bool = False
 
     def __post_init__(self) -> None:
-        name = self.method or type(self).__name__
-        if not isinstance(self.bits, int) or self.bits not in self.supported_bits:
-            low, high = self.supported_bits[0], self.supported_bits[-1]
+        for name, check in self.field_checks().items():
+            check(name, getattr(self, name))
+        self.check_together()
+
+    @classmethod
+    def field_checks(cls) -> dict[str, FieldCheck]:
+        """What each field alone must satisfy: name to a function of name and value that raises ``ValueError``."""
+        return {
+            "bits": cls._check_bits,
+            "signed": _check_signed,
+            "symmetric": check_bool,
+            "granularity": _check_granularity,
+            "grid": lambda name, value: check_choice(name, value, GRIDS),
+            "initial_range": lambda name, value: check_choice(name, value, INITIAL_RANGES),
+            "percentile": lambda name, value: check_number(name, value, above=0.0, at_most=1.0),
+            "warmup_batches": lambda name, value: check_whole(name, value, at_least=1),
+            "narrow_range": check_bool,
+        }
+
+    @classmethod
+    def _check_bits(cls, name: str, value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value not in cls.supported_bits:
+            low, high = cls.supported_bits[0], cls.supported_bits[-1]
             allowed = str(low) if low == high else f"a whole number from {low} to {high}"
-            raise ValueError(f"bits of method {name} must be {allowed}, got {self.bits!r}")
-        if not (isinstance(self.granularity, int) and self.granularity >= 1):
-            check_choice("granularity", self.granularity, GRANULARITIES, "or a number of groups, at least 1")
-        check_choice("grid", self.grid, GRIDS)
-        check_choice("initial_range", self.initial_range, INITIAL_RANGES)
-        check_number("percentile", self.percentile, above=0.0, at_most=1.0)
-        check_number("warmup_batches", self.warmup_batches, at_least=1)
+            raise ValueError(f"{name} of method {cls.method or cls.__name__} must be {allowed}, got {value!r}")
+
+    def check_together(self) -> None:
+        """Raise ``ValueError`` when fields that are fine alone contradict each other."""
         if self.grid == "interval" and not self.symmetric:
             raise ValueError("grid 'interval' has as many levels above zero as below: it needs symmetric True")
         if self.signed and self.bits == 1 and self.grid == "integer":
@@ -95,3 +115,12 @@ class QuantSpec:
     def as_dict(self) -> dict[str, Any]:
         """Field names and values, with the method's name under "method"; :func:`spec_from_mapping` reads it back."""
         return {"method": self.method, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+
+
+def _check_signed(name: str, value: Any) -> None:
+    check_type(name, value, bool, type(None))
+
+
+def _check_granularity(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        check_choice(name, value, GRANULARITIES, "or a number of groups, at least 1")
