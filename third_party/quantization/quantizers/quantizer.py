@@ -228,8 +228,8 @@ class Quantizer(nn.Module):
         return self.grid().codes(self.transform(x.detach().float()))
 
     def over_processes(self, total: Tensor) -> Tensor:
-        """The sum of a statistic over all processes; they all must call this equally often."""
-        return reduce_over_processes(total, "sum")
+        """The sum of an activation's statistic over all processes; they all must call this equally often."""
+        return total if self._alone else reduce_over_processes(total, "sum")
 
     def average(self, new: Tensor, old: Tensor) -> Tensor:
         """Mean over the batches of the warm-up so far and over the processes with data; for :meth:`initialize`."""
