@@ -154,7 +154,7 @@ class Quantizer(nn.Module):
         """
         if not self.enabled:
             return self._keep_in_graph(x)
-        if self.batches_seen < self._warmup_batches() and (self.training or self.role is Role.WEIGHT):
+        if self.wants_data():
             self.observe(x)
         if not self.initialized and x.numel() == 0:
             return self._keep_in_graph(x)
@@ -206,6 +206,11 @@ class Quantizer(nn.Module):
     def _alone(self) -> bool:
         # Weights are the same in all processes, of which perhaps only one evaluates.
         return self.role is Role.WEIGHT or not is_distributed()
+
+    def wants_data(self) -> bool:
+        """Whether the next forward lets its input take part in the range."""
+        warming_up = self.enabled and not self.frozen and self.batches_seen < self._warmup_batches()
+        return warming_up and (self.training or self.role is Role.WEIGHT)
 
     def _warmup_batches(self) -> int:
         return 1 if self.role is Role.WEIGHT else self.spec.warmup_batches
