@@ -71,6 +71,8 @@ class DetectionCheckpointer(Checkpointer):
         if os.path.basename(name) != name:
             raise ValueError(f"checkpoint name '{name}' must be a file name without folders")
         data = {"model": self.model.state_dict()}
+        if getattr(self.model, "quantization", None) is not None:
+            data["quantization"] = self.model.quantization.to_mapping()
         data.update({key: item.state_dict() for key, item in self.checkpointables.items()})
         data.update(kwargs)
         path = os.path.join(self.save_dir, f"{name}.pth")
@@ -194,8 +196,15 @@ class DetectionCheckpointer(Checkpointer):
             checkpoint["model"] = align_and_update_state_dicts(
                 self.model.state_dict(), checkpoint["model"], c2_conversion=checkpoint.get("__author__") == "Caffe2"
             )
+        quantized = "quantization" in checkpoint or getattr(self.model, "quantization", None) is not None
+        if quantized:
+            from third_party.quantized_checkpoints import match_quantization, report_quantizers
+
+            match_quantization(self.model, checkpoint, training=bool(self.checkpointables))
         given = len(checkpoint["model"])
         incompatible = super()._load_model(checkpoint)
+        if quantized:
+            report_quantizers(self.model, incompatible)
         if given and given == len(incompatible.unexpected_keys) + len(incompatible.incorrect_shapes):
             self.logger.warning(
                 "NOT ONE of the %d weights in the file fits the model, which keeps its random weights. Is it the file "

@@ -7,6 +7,7 @@ from detectron2.utils import comm
 from detectron2.utils.fvcore_nn import get_bn_modules
 
 from . import hooks
+from .model_state import unwrap
 from .train_loop import HookBase
 from .validation import build_validation_loader
 
@@ -21,7 +22,8 @@ def build_default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
         trainer: built but for its hooks.
     """
     cfg = trainer.cfg
-    hook_list = [hooks.IterationTimer(), hooks.LRScheduler(), _precise_bn(trainer), *_saving_and_testing(trainer)]
+    hook_list = [hooks.IterationTimer(), hooks.LRScheduler(), _precise_bn(trainer), _quantization(trainer)]
+    hook_list += _saving_and_testing(trainer)
     if cfg.TEST.VAL_LOSS.ENABLED:
         hook_list.append(
             hooks.ValidationLossHook(
@@ -32,6 +34,15 @@ def build_default_hooks(trainer: "DefaultTrainer") -> list[HookBase | None]:
         # Last, so that what the others have measured gets written.
         hook_list.append(hooks.PeriodicWriter(trainer.build_writers(), period=cfg.SOLVER.PRINT_PERIOD))
     return hook_list
+
+
+def _quantization(trainer: "DefaultTrainer") -> HookBase | None:
+    """Schedule, stabilisers and losses of a quantized model; before saving, as they change what is saved."""
+    if getattr(unwrap(trainer.model), "quantization", None) is None:
+        return None
+    from third_party.quantization_hook import QuantizationHook
+
+    return QuantizationHook(trainer)
 
 
 def _saving_and_testing(trainer: "DefaultTrainer") -> list[HookBase]:

@@ -1,5 +1,6 @@
 """The trainer that builds everything from a config."""
 
+import contextlib
 import functools
 import logging
 import weakref
@@ -22,6 +23,7 @@ from detectron2.utils.logger import setup_logger
 
 from .auto_scale import auto_scale_workers
 from .default_hooks import ForwardAfterBackward, build_default_hooks
+from .model_state import unwrap
 from .preflight import check_config, register_configured_datasets
 from .resume_state import ResumeState
 from .setup import create_ddp_model, default_writers, ensure_output_dir, save_config
@@ -94,6 +96,10 @@ class DefaultTrainer(TrainerBase):
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if resume and found:
             self.start_iter = self.iter + 1
+        elif backbone := self.cfg.MODEL.get("QUANTIZATION", {}).get("BACKBONE_WEIGHTS"):
+            from third_party.quantized_checkpoints import load_backbone
+
+            load_backbone(unwrap(self.model), backbone)
 
     def build_hooks(self) -> list[HookBase | None]:
         """The hooks, in the order in which they are called, see :func:`.default_hooks.build_default_hooks`."""
@@ -161,7 +167,11 @@ class DefaultTrainer(TrainerBase):
         self._resume_state.load(state_dict.get("ranks"), self.model, self.data_loader)
 
     def _test_and_keep_results(self) -> dict[str, Any]:
-        self._last_eval_results = self.test(self.cfg, self.model)
+        with contextlib.ExitStack() as stack:
+            for hook in self._hooks:
+                if hasattr(hook, "evaluation"):  # averaged weights for the time of the test
+                    stack.enter_context(hook.evaluation())
+            self._last_eval_results = self.test(self.cfg, self.model)
         return self._last_eval_results
 
     @classmethod

@@ -67,6 +67,8 @@ class SimpleTrainer(TrainerBase):
         self.zero_grad_before_forward = zero_grad_before_forward
         self.async_write_metrics = async_write_metrics
         self.accumulation_steps = accumulation_steps
+        # Losses beside the model's own, asked for after each of its forward passes.
+        self.extra_losses: Callable[[], dict[str, torch.Tensor]] | None = None
         self.concurrent_executor = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._pending_metrics: tuple[concurrent.futures.Future, list[ForwardRecord]] | None = None
         self._forward_records: list[ForwardRecord] = []
@@ -108,9 +110,10 @@ class SimpleTrainer(TrainerBase):
             # Detectors look at their proposals before there is a loss. The other processes do not know of this one.
             bad = FloatingPointError(f"{error} (iteration {self.iter})")
             self._raise_explained(bad, self._forward_records, everywhere=False)
-        if isinstance(output, torch.Tensor):
-            return output, {"total_loss": output}
-        return sum(output.values()), dict(output)
+        losses = {"total_loss": output} if isinstance(output, torch.Tensor) else dict(output)
+        if self.extra_losses is not None:
+            losses.update(self.extra_losses())
+        return sum(losses.values()), losses
 
     def _autocast(self) -> AbstractContextManager:
         """Precision of the forward pass."""

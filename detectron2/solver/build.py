@@ -48,6 +48,7 @@ def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimiz
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        overrides=_quantizer_options(model),
     )
     return maybe_add_gradient_clipping(cfg, torch.optim.SGD)(
         groups,
@@ -57,6 +58,15 @@ def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimiz
         weight_decay=solver.WEIGHT_DECAY,
         foreach=True,
     )
+
+
+def _quantizer_options(model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
+    """Options of the parameters of quantizers by name; None for a float model."""
+    if getattr(model, "quantization", None) is None:
+        return None
+    from third_party.quantization import parameter_overrides
+
+    return parameter_overrides(model)
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRScheduler:
