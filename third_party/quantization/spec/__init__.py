@@ -1,5 +1,6 @@
 """Descriptions of what is to be quantized and how; knows neither modules nor tensors."""
 
+from .config import QuantConfig
 from .methods import (
     METHODS,
     AQDSpec,
@@ -18,5 +19,17 @@ from .methods import (
     XNORSpec,
     spec_from_mapping,
 )
+from .names import NamePattern
+from .plan import LayerPlan
 from .quant_spec import QuantSpec
 from .roles import Role
+from .rules import Rule
+from .schedule import Action, Calibrate, Freeze, ResetRange, SetBits, SetEnabled, Step, Unfreeze
+from .training import (
+    DistillationConfig,
+    OscillationConfig,
+    ProgressiveConfig,
+    ProxConfig,
+    QuantizationLossConfig,
+    TrainingConfig,
+)

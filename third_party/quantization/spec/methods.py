@@ -58,5 +58,5 @@ def spec_from_mapping(settings: dict[str, Any]) -> QuantSpec:
             raise ValueError(
                 f"method {method} has no setting {name!r}.{hint(name, known)} Its settings: {', '.join(known)}"
             )
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
     return spec_type(**values)

@@ -1,7 +1,7 @@
 """How one tensor is quantized."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from .choices import check_bool, check_choice, check_number, check_type, check_whole
@@ -75,7 +75,8 @@ class QuantSpec:
         if not isinstance(value, int) or isinstance(value, bool) or value not in cls.supported_bits:
             low, high = cls.supported_bits[0], cls.supported_bits[-1]
             allowed = str(low) if low == high else f"a whole number from {low} to {high}"
-            raise ValueError(f"{name} of method {cls.method or cls.__name__} must be {allowed}, got {value!r}")
+            owner = f" of method {cls.method}" if cls.method else ""
+            raise ValueError(f"{name}{owner} must be {allowed}, got {value!r}")
 
     def check_together(self) -> None:
         """Raise ``ValueError`` when fields that are fine alone contradict each other."""
@@ -114,7 +115,7 @@ class QuantSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Field names and values, with the method's name under "method"; :func:`spec_from_mapping` reads it back."""
-        return {"method": self.method, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+        return {"method": self.method, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
 
 def _check_signed(name: str, value: Any) -> None:
