@@ -1,6 +1,7 @@
 """Rounding and scaling whose gradients are chosen."""
 
-import torch
+import math
+
 from torch import Tensor
 
 
@@ -9,14 +10,19 @@ def round_ste(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach()
 
 
+def with_gradient_of(value: Tensor, source: Tensor) -> Tensor:
+    """``value`` to the last bit, with the gradient of ``source`` in place of its own; both finite, in one shape."""
+    return value.detach() + (source - source.detach())
+
+
 def scale_gradient(x: Tensor, factor: float) -> Tensor:
     """``x`` itself, its gradient multiplied by ``factor`` (LSQ, arXiv 1902.08153, appendix A)."""
-    return (x - x * factor).detach() + x * factor
+    return with_gradient_of(x, x * factor)
 
 
 def positive(x: Tensor, smallest: float = 1e-8) -> Tensor:
     """``x`` kept at ``smallest`` or above; the gradient passes, so that a scale driven to zero can come back."""
-    return x + (x.clamp_min(smallest) - x).detach()
+    return with_gradient_of(x.clamp_min(smallest), x)
 
 
 def lsq_gradient_factor(num_values: int, highest: int) -> float:
@@ -26,4 +32,4 @@ def lsq_gradient_factor(num_values: int, highest: int) -> float:
         num_values: values quantized with one step.
         highest: number of steps from zero to the highest level; at least 1 is assumed.
     """
-    return 1.0 / float(torch.tensor(float(max(num_values, 1) * max(highest, 1))).sqrt())
+    return 1.0 / math.sqrt(max(num_values, 1) * max(highest, 1))

@@ -97,6 +97,10 @@ class Quantizer(nn.Module):
         self.rescale(before)
         self.on_bits_changed()
 
+    def mark_initialized(self) -> None:
+        """Declare that the range is known without data."""
+        self._write_state(_SEEN, max(self.batches_seen, 1))
+
     def set_enabled(self, enabled: bool) -> None:
         """Switch quantization on or off; off hands tensors through."""
         self._write_state(_ENABLED, int(enabled))

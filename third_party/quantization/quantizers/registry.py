@@ -39,6 +39,10 @@ def build_quantizer(spec: QuantSpec, role: Role, num_channels: int | None = None
 
     Raises:
         ValueError: the spec does not suit the role, or groups do not divide the channels.
+        KeyError: no class is registered for this type of spec.
     """
     spec.for_role(role)
+    if (type(spec), role) not in QUANTIZERS:
+        known = sorted({spec_type.__name__ for spec_type, _ in QUANTIZERS})
+        raise KeyError(f"no quantizer is registered for {type(spec).__name__}; there are some for {', '.join(known)}")
     return QUANTIZERS[type(spec), role](spec, role, num_channels, channel_axis)
