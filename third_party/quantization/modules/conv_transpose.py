@@ -1,0 +1,63 @@
+"""Transposed convolutions."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .converted import ConvertedLayer
+from .layer import QuantLayer
+from .layer_map import LinearMap
+
+
+class _ConvTranspose2dMap(LinearMap):
+    # The weight is Tensor[C_in, C_out / groups, kh, kw].
+    weight_axis = 1
+
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None, *extra: Any) -> Tensor:
+        settings: Any = self
+        output_padding = nn.ConvTranspose2d._output_padding(
+            settings,
+            x,
+            extra[0] if extra else None,
+            settings.stride,
+            settings.padding,
+            settings.kernel_size,
+            2,
+            settings.dilation,
+        )
+        return F.conv_transpose2d(
+            x, weight, bias, settings.stride, settings.padding, output_padding, settings.groups, settings.dilation
+        )
+
+    def spread(self, values: Tensor, weight: Tensor) -> Tensor:
+        if values.dim() == 0:
+            return values
+        # Output channel g * (C_out / groups) + j belongs to the weight's rows of group g and its column j.
+        groups = int(getattr(self, "groups", 1))
+        return values.view(groups, -1).repeat_interleave(weight.shape[0] // groups, 0)[..., None, None]
+
+    def out_channels_of(self, weight: Tensor) -> int:
+        return weight.shape[1] * int(getattr(self, "groups", 1))
+
+    def in_channels_of(self, weight: Tensor) -> int:
+        return weight.shape[0]
+
+    def per_output(self, values: Tensor, weight: Tensor) -> Tensor:
+        if values.dim() == 0:
+            return values
+        return values.repeat_interleave(weight.shape[1] // values.shape[0]).repeat(int(getattr(self, "groups", 1)))
+
+
+class ConvertedConvTranspose2d(_ConvTranspose2dMap, ConvertedLayer):
+    """A transposed convolution by integer weights."""
+
+
+class QuantConvTranspose2d(_ConvTranspose2dMap, QuantLayer, nn.ConvTranspose2d):  # type: ignore[misc]
+    """A transposed convolution with quantized weight and input: ``forward(x, output_size=None)``.
+
+    Channels of the weight are output channels within a group: with several groups, those in the same place share
+    their range.
+    """
+
+    converted_type = ConvertedConvTranspose2d

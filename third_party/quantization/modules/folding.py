@@ -1,0 +1,49 @@
+"""What happens to a weight before it is quantized: standardisation, and the factor of a folded batch norm."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .norms import affine, batch_moments, running_affine
+
+if TYPE_CHECKING:
+    from .layer import QuantLayer
+
+
+def folded_forward(layer: "QuantLayer", norm: nn.Module, x: Tensor, extra: tuple[Any, ...]) -> Tensor:
+    """Output of a layer and its batch norm, whose factor is in the weight when that is quantized.
+
+    The weight is ``Q(w * gamma / sqrt(running variance + eps))`` (arXiv 1712.05877, section 3.2, equation 14). In
+    training the norm's moments come from the float weight's output on the same input, move the running statistics,
+    and decide the output: its channels are multiplied by running over batch deviation (arXiv 1806.08342, section
+    3.2.2), so that without quantization this equals the layer followed by its norm. In evaluation the running
+    statistics decide, and the norm is gone.
+
+    Args:
+        layer: the quantized layer.
+        norm: its batch norm, as ``split_norm`` finds it.
+        x: quantized input.
+        extra: further arguments of the layer.
+    """
+    bias, channels = layer.bias, layer.out_channels_of(layer.weight)
+    factor, shift = running_affine(norm, channels)
+    if not (isinstance(norm, _BatchNorm) and norm.training):
+        folded_bias = shift if bias is None else shift + bias * factor
+        return layer.apply_weight(x, layer.quantized_weight(factor), folded_bias.to(x.dtype), *extra)
+    assert norm.running_var is not None
+    deviation = (norm.running_var + norm.eps).sqrt()
+    moments = batch_moments(norm, layer.apply_weight(x, layer.prepared_weight(), bias, *extra))
+    assert moments is not None
+    batch_factor, batch_shift = affine(norm, *moments)
+    if bias is not None:
+        batch_shift = batch_shift + bias * batch_factor
+    y = layer.apply_weight(x, layer.quantized_weight(factor), None, *extra)
+    return layer.scale_and_shift(y, deviation * moments[1], batch_shift)
+
+
+def standardized(weight: Tensor, axis: int) -> Tensor:
+    """Every channel along ``axis`` with mean 0 and variance 1."""
+    from ..functional.standardize import standardize
+
+    return standardize(weight, axis)
