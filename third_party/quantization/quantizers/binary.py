@@ -12,9 +12,8 @@ from ..functional.surrogates import sign_clipped, signs
 from ..grids.grid import Grid, broadcast
 from ..grids.integer_grid import IntegerGrid
 from ..grids.interval_grid import IntervalGrid
+from ..grids.levels import SMALLEST_STEP
 from .quantizer import Quantizer
-
-SMALLEST = 1e-8
 
 
 class BinaryQuantizer(Quantizer):
@@ -37,15 +36,15 @@ class BinaryQuantizer(Quantizer):
         """The scale for ``x`` (transformed), positive; with a gradient where the method learns it by one."""
 
     def measure(self, x: Tensor) -> Tensor:
-        """The scale that suits data best, at least ``SMALLEST``.
+        """The scale that suits data best, at least ``SMALLEST_STEP``.
 
         ``mean|x|`` minimises the squared error of ``scale * sign(x)`` (XNOR-Net, equation 6). Without negative values:
         ``sum x^2 / sum x``, the mean of x weighted by x, which is c for data that are 0 or c.
         """
         mean = group_mean(x.abs(), self.num_groups, self.axis)
         if not self.signed:
-            mean = group_mean(x.square(), self.num_groups, self.axis) / mean.clamp_min(SMALLEST)
-        return mean.clamp_min(SMALLEST)
+            mean = group_mean(x.square(), self.num_groups, self.axis) / mean.clamp_min(SMALLEST_STEP)
+        return mean.clamp_min(SMALLEST_STEP)
 
     def initialize(self, x: Tensor) -> None:
         # Through .data: a module called twice in one step must not find its saved scale changed by the second call.
@@ -68,7 +67,7 @@ class BinaryQuantizer(Quantizer):
 
     def grid(self) -> Grid:
         """Both are exact: codes -1 and 1, or 0 and 1, times the scale."""
-        scale = self.scale.detach().float().clamp_min(SMALLEST)
+        scale = self.scale.detach().float().clamp_min(SMALLEST_STEP)
         if self.signed:
             return IntervalGrid(scale, 1, self.axis)
         return IntegerGrid(scale, torch.zeros_like(scale), 0, 1, 1, self.axis)

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..functional.groups import group_mean
 from ..grids.grid import broadcast
-from ..spec.methods import BinaryMeanSpec
+from ..spec import BinaryMeanSpec
 from .registry import register
 from .xnor import MeasuredWeightScale
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..functional.surrogates import sign_triangle
-from ..spec.methods import BiRealSpec
+from ..spec import BiRealSpec
 from .registry import register
 from .xnor import MeasuredScale
 

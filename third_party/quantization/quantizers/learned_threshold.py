@@ -8,12 +8,11 @@ from ..functional.rounding import lsq_gradient_factor, positive
 from ..functional.threshold_steps import threshold_counts, threshold_steps
 from ..grids import Grid, IntegerGrid, IntervalGrid, broadcast
 from ..grids.grid import refuse_nan
-from ..spec.methods import LearnedThresholdSpec
-from ..spec.roles import Role
+from ..grids.levels import SMALLEST_STEP
+from ..spec import LearnedThresholdSpec, Role
 from .quantizer import Quantizer
 from .registry import register
 
-SMALLEST = 1e-8
 _FIT_STEPS = 10
 
 
@@ -72,13 +71,15 @@ class LearnedThreshold(Quantizer):
     def _least_squares_scale(self, x: Tensor) -> Tensor:
         """Alternate between the nearest levels k for a scale and the best scale for them, ``sum x k / sum k^2``."""
         groups, axis, lowest, count = self.num_groups, self.axis, self._lowest(), self.spec.levels - 1
-        scale = (2 * group_mean(x.abs(), groups, axis) / max(abs(lowest), count + lowest) ** 0.5).clamp_min(SMALLEST)
+        scale = (2 * group_mean(x.abs(), groups, axis) / max(abs(lowest), count + lowest) ** 0.5).clamp_min(
+            SMALLEST_STEP
+        )
         for _ in range(_FIT_STEPS):
             steps = x / broadcast(scale, x, axis) - lowest
             level = steps.clamp(0, count).round() + lowest
             square = group_sum(level.square(), groups, axis)
             best = group_sum(x * level, groups, axis) / square.clamp_min(0.25)
-            scale = torch.where(square > 0, best, scale).clamp_min(SMALLEST)
+            scale = torch.where(square > 0, best, scale).clamp_min(SMALLEST_STEP)
         return scale
 
     def initialize(self, x: Tensor) -> None:
@@ -89,20 +90,20 @@ class LearnedThreshold(Quantizer):
     def quantize(self, x: Tensor) -> Tensor:
         """See the class."""
         factor = lsq_gradient_factor(x.numel() // self.num_groups, self.spec.levels - 1)
-        step = positive(self.scale, SMALLEST)
+        step = positive(self.scale, SMALLEST_STEP)
         return threshold_steps(x.float(), step, self.thresholds, self._lowest(), self.axis, factor).to(x.dtype)
 
     @torch.no_grad()
     def integers(self, x: Tensor) -> Tensor:
         """Codes by the learned thresholds."""
         refuse_nan(x)
-        step = positive(self.scale, SMALLEST)
+        step = positive(self.scale, SMALLEST_STEP)
         counts = threshold_counts(x.detach().float(), step, self.thresholds, self.axis)
         return (2 * (counts + self._lowest())).int() if self._halved() else (counts + self._lowest()).int()
 
     def grid(self) -> Grid:
         """Exact: codes are whole (or odd) multiples of the scale (or half of it)."""
-        scale = positive(self.scale, SMALLEST).detach().float()
+        scale = positive(self.scale, SMALLEST_STEP).detach().float()
         if self._halved():
             return IntervalGrid(scale / 2, self.bits, self.axis)
         low = int(self._lowest())

@@ -7,12 +7,10 @@ from ..functional.groups import group_sum, to_groups
 from ..functional.rounding import positive
 from ..grids import CodebookGrid, Grid, IntegerGrid, broadcast
 from ..grids.grid import refuse_nan
-from ..spec.methods import TTQSpec
-from ..spec.roles import Role
+from ..grids.levels import SMALLEST_STEP
+from ..spec import Role, TTQSpec
 from .quantizer import Quantizer
 from .registry import register
-
-SMALLEST = 1e-8
 
 
 @register(TTQSpec)
@@ -45,7 +43,7 @@ class TTQ(Quantizer):
     def _magnitudes(self) -> tuple[Tensor, Tensor]:
         """Wp and Wn, kept positive."""
         above, below = (self.scale, self.scale) if self.spec.tied else (self.positive_level, self.negative_level)
-        return positive(above, SMALLEST), positive(below, SMALLEST)
+        return positive(above, SMALLEST_STEP), positive(below, SMALLEST_STEP)
 
     def _ternary(self, x: Tensor) -> Tensor:
         """-1, 0 or 1 for each weight, in its type."""
@@ -56,7 +54,7 @@ class TTQ(Quantizer):
     def _mean(self, x: Tensor, chosen: Tensor) -> Tensor:
         total = group_sum(x.abs() * chosen, self.num_groups, self.axis)
         count = group_sum(chosen.to(x.dtype), self.num_groups, self.axis)
-        return (total / count.clamp_min(1)).clamp_min(SMALLEST)
+        return (total / count.clamp_min(1)).clamp_min(SMALLEST_STEP)
 
     def initialize(self, x: Tensor) -> None:
         """Each magnitude becomes the mean of the weights that take it, which has the least squared error."""

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..spec.methods import XNORSpec
-from ..spec.roles import Role
+from ..spec import Role, XNORSpec
 from .binary import BinaryQuantizer
 from .registry import register
 

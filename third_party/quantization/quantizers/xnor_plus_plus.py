@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ..functional.rounding import positive
-from ..spec.methods import XNORPlusPlusSpec
-from .binary import SMALLEST, BinaryQuantizer
+from ..grids.levels import SMALLEST_STEP
+from ..spec import XNORPlusPlusSpec
+from .binary import BinaryQuantizer
 from .registry import register
 
 
@@ -25,4 +26,4 @@ class XNORPlusPlus(BinaryQuantizer):
 
     def current_scale(self, x: Tensor) -> Tensor:
         """The parameter, kept positive."""
-        return positive(self.scale, SMALLEST)
+        return positive(self.scale, SMALLEST_STEP)
