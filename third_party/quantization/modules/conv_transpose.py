@@ -5,6 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..functional.standardize import standardize
 from .converted import ConvertedLayer
 from .layer import QuantLayer
 from .layer_map import LinearMap
@@ -14,12 +15,15 @@ class _ConvTranspose2dMap(LinearMap):
     # The weight is Tensor[C_in, C_out / groups, kh, kw].
     weight_axis = 1
 
+    def further(self, output_size: list[int] | None = None) -> tuple[Any, ...]:
+        return (output_size,)
+
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None, *extra: Any) -> Tensor:
         settings: Any = self
         output_padding = nn.ConvTranspose2d._output_padding(
             settings,
             x,
-            extra[0] if extra else None,
+            extra[0],
             settings.stride,
             settings.padding,
             settings.kernel_size,
@@ -47,6 +51,11 @@ class _ConvTranspose2dMap(LinearMap):
         if values.dim() == 0:
             return values
         return values.repeat_interleave(weight.shape[1] // values.shape[0]).repeat(int(getattr(self, "groups", 1)))
+
+    def standardized(self, weight: Tensor) -> Tensor:
+        by_group = weight.unflatten(0, (int(getattr(self, "groups", 1)), -1)).transpose(1, 2)
+        outputs_first = standardize(by_group.flatten(0, 1))
+        return outputs_first.unflatten(0, by_group.shape[:2]).transpose(1, 2).flatten(0, 1)
 
 
 class ConvertedConvTranspose2d(_ConvTranspose2dMap, ConvertedLayer):

@@ -11,6 +11,9 @@ from .layer_map import LinearMap
 
 
 class _DeformConvMap(LinearMap):
+    def further(self, offset: Tensor, mask: Tensor | None = None) -> tuple[Any, ...]:  # type: ignore[override]
+        return offset, mask
+
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None, *extra: Any) -> Tensor:
         settings: Any = self
         if x.numel() == 0:
@@ -19,7 +22,7 @@ class _DeformConvMap(LinearMap):
             return F.conv2d(x, weight, bias, settings.stride, settings.padding, settings.dilation, groups)
         from torchvision.ops import deform_conv2d
 
-        offset, mask = extra[0], extra[1] if len(extra) > 1 else None
+        offset, mask = extra
         return deform_conv2d(x, offset, weight, bias, settings.stride, settings.padding, settings.dilation, mask)
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ..functional.fixed_point import fixed_point_batch_norm
+
 
 class FixedPointBatchNorm(nn.Module):
     """A factor and a shift a channel, as integer hardware applies them (AQD, arXiv 2007.06919, section 3.3).
@@ -36,24 +38,25 @@ class FixedPointBatchNorm(nn.Module):
         Returns:
             The rounded factor and shift, both ``Tensor[C]``.
         """
-        c, d, b = self.integers(factor, shift, step)
-        unit = self._unit(d, step)
-        rounded_factor, rounded_shift = torch.ldexp(c.double(), -d).to(factor.dtype), (b * unit).to(shift.dtype)
-        return factor + (rounded_factor - factor).detach(), shift + (rounded_shift - shift).detach()
+        rounded_factor, rounded_shift = self.values(*self.integers(factor, shift, step), step)
+        return (
+            factor + (rounded_factor.to(factor.dtype) - factor).detach(),
+            shift + (rounded_shift.to(shift.dtype) - shift).detach(),
+        )
 
     @torch.no_grad()
     def integers(self, factor: Tensor, shift: Tensor, step: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The integers c, d and b of each channel, for the same arguments: int64, but d int32."""
-        from ..functional.fixed_point import fixed_point_multiplier
-
-        c, d = fixed_point_multiplier(factor.detach(), self.bits)
-        b = (shift.detach().double() / self._unit(d, step)).round().long()
-        return c.long(), d, b
+        unit = torch.ones((), device=factor.device) if step is None else step.detach()
+        zero, one = torch.zeros_like(factor), torch.ones_like(factor)
+        rounded = fixed_point_batch_norm(factor, shift.detach(), zero, one, 0.0, unit, unit, self.bits)
+        return rounded.c, rounded.d, rounded.b
 
     @staticmethod
-    def _unit(d: Tensor, step: Tensor | None) -> Tensor:
-        one = torch.ones((), dtype=torch.float64, device=d.device) if step is None else step.detach().double()
-        return torch.ldexp(one.expand(d.shape) if one.dim() == 0 else one, -d)
+    def values(c: Tensor, d: Tensor, b: Tensor, step: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Factor and shift, float32, that the integers stand for."""
+        unit = 1.0 if step is None else step.detach().double()
+        return torch.ldexp(c.double(), -d).float(), (torch.ldexp(b.double(), -d) * unit).float()
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

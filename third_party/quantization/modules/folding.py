@@ -1,4 +1,4 @@
-"""What happens to a weight before it is quantized: standardisation, and the factor of a folded batch norm."""
+"""Batch norm whose factor is in the weight when that is quantized."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +40,3 @@ def folded_forward(layer: "QuantLayer", norm: nn.Module, x: Tensor, extra: tuple
         batch_shift = batch_shift + bias * batch_factor
     y = layer.apply_weight(x, layer.quantized_weight(factor), None, *extra)
     return layer.scale_and_shift(y, deviation * moments[1], batch_shift)
-
-
-def standardized(weight: Tensor, axis: int) -> Tensor:
-    """Every channel along ``axis`` with mean 0 and variance 1."""
-    from ..functional.standardize import standardize
-
-    return standardize(weight, axis)

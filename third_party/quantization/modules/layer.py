@@ -11,7 +11,7 @@ from ..spec.quant_spec import QuantSpec
 from ..spec.roles import Role
 from .adopt import adopt, type_names
 from .fixed_point_norm import FixedPointBatchNorm
-from .folding import folded_forward, standardized
+from .folding import folded_forward
 from .layer_map import LinearMap
 from .norms import batch_affine, split_norm
 from .options import LayerOptions
@@ -95,8 +95,9 @@ class QuantLayer(LinearMap):
             made.input_quantizer = _like(build_quantizer(activation, Role.ACTIVATION, channels, cls.input_axis), made)
         return made
 
-    def forward(self, x: Tensor, *extra: Any) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As the float layer, with quantized input and weight."""
+        extra = self.further(*args, **kwargs)
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
         batch_norm, rest = split_norm(self.norm)
@@ -122,7 +123,7 @@ class QuantLayer(LinearMap):
 
     def prepared_weight(self, factor: Tensor | None = None) -> Tensor:
         """What the weight's quantizer gets: the weight, standardised if asked for, times ``factor``."""
-        weight = standardized(self.weight, self.weight_axis) if self.options.standardize else self.weight
+        weight = self.standardized(self.weight) if self.options.standardize else self.weight
         return weight if factor is None else weight * self.spread(factor, weight)
 
     def accumulator_scale(self) -> Tensor | None:
@@ -130,7 +131,7 @@ class QuantLayer(LinearMap):
 
         None where there is no such unit: a tensor that is not quantized, uneven levels, inputs with several scales.
         """
-        scales = [_exact_scale(quantizer) for quantizer in (self.input_quantizer, self.weight_quantizer)]
+        scales = [_unit(quantizer) for quantizer in (self.input_quantizer, self.weight_quantizer)]
         if scales[0] is None or scales[1] is None or scales[0].dim() > 0:
             return None
         return scales[0] * self.per_output(scales[1], self.weight)
@@ -155,8 +156,7 @@ def _like(quantizer: Quantizer | None, layer: QuantLayer) -> Quantizer | None:
     return None if quantizer is None else quantizer.to(layer.weight.device).train(layer.training)
 
 
-def _exact_scale(quantizer: Quantizer | None) -> Tensor | None:
+def _unit(quantizer: Quantizer | None) -> Tensor | None:
     if quantizer is None or not quantizer.enabled or not quantizer.initialized:
         return None
-    grid = quantizer.grid()
-    return grid.scale if grid.exact else None
+    return quantizer.grid().scale

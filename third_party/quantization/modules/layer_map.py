@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..functional.standardize import standardize
+
 
 class LinearMap(nn.Module):
     """What a layer does with its weight: one subclass a kind of layer, for its trained and its integer form.
@@ -16,9 +18,13 @@ class LinearMap(nn.Module):
     input_axis: ClassVar[int] = 1
     weight_axis: ClassVar[int] = 0
 
+    def further(self) -> tuple[Any, ...]:
+        """Arguments of the layer behind its input, in order; layers that have some override this to take them."""
+        return ()
+
     @abstractmethod
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None, *extra: Any) -> Tensor:
-        """The float layer's output for an input, a weight and a bias; ``extra`` are its further arguments."""
+        """The float layer's output for an input, a weight and a bias; ``extra`` as from :meth:`further`."""
 
     def spread(self, values: Tensor, weight: Tensor) -> Tensor:
         """One value, or one for each output channel (``Tensor[C_out]``), in a shape that multiplies ``weight``."""
@@ -35,6 +41,10 @@ class LinearMap(nn.Module):
     def per_output(self, values: Tensor, weight: Tensor) -> Tensor:
         """Values of a weight's ranges, ``Tensor[]`` or ``Tensor[G]``, as ``Tensor[]`` or ``Tensor[C_out]``."""
         return values if values.dim() == 0 else values.repeat_interleave(weight.shape[0] // values.shape[0])
+
+    def standardized(self, weight: Tensor) -> Tensor:
+        """The weight with every output channel at mean 0 and variance 1."""
+        return standardize(weight)
 
     def scale_and_shift(self, y: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
         """``y * factor + shift`` for numbers of the output's channels, ``Tensor[C_out]``."""
