@@ -22,6 +22,7 @@ class LQNetSpec(QuantSpec):
 
     method: ClassVar[str] = "lq_net"
     supported_bits: ClassVar[range] = range(1, 5)
+    bits: int = 2
     momentum: float = 0.9
     iterations: int = 1
 
