@@ -1,0 +1,10 @@
+// CPU kernels of the operators whose schemas, fake kernels and autograd stand in operators.py.
+
+#include <torch/csrc/stable/library.h>
+
+#include "fake_quantize_cpu.h"
+
+STABLE_TORCH_LIBRARY_IMPL(third_party_quantization, CPU, library) {
+  library.impl("fake_quantize", TORCH_BOX(&quantization::fake_quantize_cpu));
+  library.impl("fake_quantize_backward", TORCH_BOX(&quantization::fake_quantize_backward_cpu));
+}
