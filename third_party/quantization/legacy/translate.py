@@ -115,6 +115,6 @@ def _check(result: Mapping[str, Any], layer_names: Sequence[str] | None) -> None
         plans = {name: config.resolve(name, ()) for name in layer_names or ()}
         for rule in config.rules:
             if rule.skip is None and rule.name in plans and plans[rule.name].why.startswith("skipped"):
-                raise ValueError(f"the policy sets layer {rule.name!r}, which is out of scope {ROOT}.scope")
+                raise ValueError(f"the policy sets layer {rule.name!r}, which {ROOT}.scope leaves out")
     except ValueError as error:
         raise ValueError(f"settings of the first fork, translated, do not hold: {error}") from error
