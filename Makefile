@@ -18,8 +18,8 @@ export OMP_WAIT_POLICY
 VENV_PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check --no-input
-NATIVE_SOURCES := $(shell find detectron2/layers/csrc -type f) setup.py
-NATIVE_LIBRARY := detectron2/_native_cpu.so
+NATIVE_SOURCES := $(shell find detectron2/layers/csrc third_party/quantization/functional/csrc -type f) setup.py
+NATIVE_LIBRARIES := detectron2/_native_cpu.so third_party/quantization/_native_cpu.so
 
 .PHONY: quickstart test native lint bench install
 .DELETE_ON_ERROR:
@@ -39,7 +39,7 @@ bench: install
 native: $(INSTALLED)
 	$(VENV_PYTHON) setup.py --quiet build_ext --inplace
 
-install: $(INSTALLED) $(NATIVE_LIBRARY)
+install: $(INSTALLED) $(NATIVE_LIBRARIES)
 
 $(INSTALLED): pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -51,10 +51,10 @@ $(INSTALLED): pyproject.toml setup.py
 	@touch $@
 
 # The package works without: a missing compiler or a failed build costs speed only.
-$(NATIVE_LIBRARY): $(NATIVE_SOURCES) | $(INSTALLED)
+$(NATIVE_LIBRARIES) &: $(NATIVE_SOURCES) | $(INSTALLED)
 	@if command -v $${CXX:-g++} > /dev/null; then \
-	  $(VENV_PYTHON) setup.py --quiet build_ext --inplace && touch $@ \
-	    || echo "The native operators did not build (above); torchvision's are used instead."; \
+	  $(VENV_PYTHON) setup.py --quiet build_ext --inplace && touch $(NATIVE_LIBRARIES) \
+	    || echo "The native operators did not build (above); plain PyTorch and torchvision are used."; \
 	else \
-	  echo "No C++ compiler ($${CXX:-g++}): torchvision's operators are used instead of the native ones."; \
+	  echo "No C++ compiler ($${CXX:-g++}): plain PyTorch and torchvision are used instead of native operators."; \
 	fi

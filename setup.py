@@ -22,6 +22,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("detectron2", "layers", "csrc")
+QUANTIZATION_CSRC = Path("third_party", "quantization", "functional", "csrc")
 CONFIGS = Path("detectron2", "model_zoo", "configs")
 STABLE_ABI = "TORCH_TARGET_VERSION", "0x020b000000000000"  # the oldest torch that the libraries load with: 2.11
 # Baseline instructions, no fast-math, no contraction to fused multiply-add: the same bits on every machine.
@@ -29,9 +30,10 @@ HOST_FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "
 
 
 def requested_libraries() -> list[str]:
-    """Stems of the native libraries to build."""
+    """Names of the native libraries to build, with their packages."""
     choice = os.environ.get("DETECTRON2_NATIVE", "1" if "build_ext" in sys.argv else "0")
-    libraries = {"0": [], "1": ["_native_cpu"], "cuda": ["_native_cpu", "_native_cuda"]}
+    cpu = ["detectron2._native_cpu", "third_party.quantization._native_cpu"]
+    libraries = {"0": [], "1": cpu, "cuda": [*cpu, "detectron2._native_cuda"]}
     if choice not in libraries:
         raise SystemExit(f"DETECTRON2_NATIVE={choice}: allowed are {', '.join(libraries)}")
     return libraries[choice]
@@ -39,13 +41,14 @@ def requested_libraries() -> list[str]:
 
 def native_extensions() -> list[Extension]:
     sources = {
-        "_native_cpu": [CSRC / "library_cpu.cpp", CSRC / "roi_align" / "roi_align_cpu.cpp"],
-        "_native_cuda": [CSRC / "roi_align" / "roi_align_cuda.cu"],
+        "detectron2._native_cpu": [CSRC / "library_cpu.cpp", CSRC / "roi_align" / "roi_align_cpu.cpp"],
+        "detectron2._native_cuda": [CSRC / "roi_align" / "roi_align_cuda.cu"],
+        "third_party.quantization._native_cpu": sorted(QUANTIZATION_CSRC.glob("*.cpp")),
     }
-    headers = [str(path) for path in sorted(CSRC.rglob("*.h"))]
+    headers = [str(path) for root in (CSRC, QUANTIZATION_CSRC) for path in sorted(root.rglob("*.h"))]
     return [
-        Extension(f"detectron2.{stem}", [str(p) for p in sources[stem]], depends=headers, define_macros=[STABLE_ABI])
-        for stem in requested_libraries()
+        Extension(name, [str(path) for path in sources[name]], depends=headers, define_macros=[STABLE_ABI])
+        for name in requested_libraries()
     ]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("setuptools.command.bdist_wheel", reason="needs setuptools 70.1 or newer")
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("detectron2", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+PACKAGES = ("detectron2", "third_party")
+PARTS = (*PACKAGES, "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,15 @@ def test_wheel_is_pure_python(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if "csrc" in name or name.endswith((".so", ".cpp", ".cu", ".h"))]
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"detectron2"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
 
 
 def test_wheel_holds_every_module_and_config(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "detectron2").rglob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     configs = {
         f"detectron2/model_zoo/configs/{path.relative_to(ROOT / 'configs')}"
         for path in (ROOT / "configs").rglob("*.yaml")
     }
     assert configs
-    assert modules | configs <= names
+    assert modules | configs | {"third_party/quantization/py.typed"} <= names
