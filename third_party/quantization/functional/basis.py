@@ -5,6 +5,8 @@ from torch import Tensor
 
 # Weight of the old basis in a fit, as a share of the number of values: decides only what the data leave open.
 _RIDGE = 1e-6
+# Levels closer than this share of their span count as one level.
+_SAME = 1e-5
 
 
 def even_basis(top: Tensor, bits: int) -> Tensor:
@@ -61,7 +63,8 @@ def least_squares_basis(encodings: Tensor, totals: Tensor, basis: Tensor) -> Ten
     """``(B^T B)^-1 B^T x`` (equation 6), B holding the encoding of every value of x.
 
     Both products are sums over levels, so B is never formed. Where the data leave the basis open (fewer encodings
-    occur than it has entries) it deviates from ``basis`` as little as possible; so it stays with data not finite.
+    occur than it has entries) it deviates from ``basis`` as little as possible. The present basis stays where data
+    are not finite, or draw two levels together, as those of many zeros do: they would hardly part again.
 
     Args:
         encodings: e of each level, ``Tensor[G, L, b]``.
@@ -75,4 +78,6 @@ def least_squares_basis(encodings: Tensor, totals: Tensor, basis: Tensor) -> Ten
     normal = e.mT @ (counts[..., None] * e) + ridge[..., None] * identity
     right = (e.mT @ sums[..., None]).squeeze(-1) + ridge * basis.double()
     fitted = torch.linalg.solve_ex(normal, right).result.to(basis.dtype)
-    return torch.where(fitted.isfinite().all(1, keepdim=True), fitted, basis)
+    gaps = (encodings @ fitted[..., None]).squeeze(-1).sort(dim=1).values.diff(dim=1)
+    apart = gaps.amin(1, keepdim=True) > _SAME * gaps.sum(1, keepdim=True)
+    return torch.where(apart & fitted.isfinite().all(1, keepdim=True), fitted, basis)

@@ -47,6 +47,8 @@ class TTQ(Quantizer):
 
     def _ternary(self, x: Tensor) -> Tensor:
         """-1, 0 or 1 for each weight, in its type."""
+        if x.numel() == 0:
+            return torch.zeros_like(x)
         largest = to_groups(x.abs(), self.num_groups, self.axis).amax(1).view(self.group_shape())
         threshold = broadcast(self.spec.threshold * largest, x, self.axis)
         return (x > threshold).to(x.dtype) - (x < -threshold).to(x.dtype)

@@ -26,7 +26,7 @@ class MeasuredWeightScale(MeasuredScale):
         if not self.frozen:
             with torch.no_grad():
                 measured = self.measure(x)
-                self.scale.data.copy_(measured)
+                self.scale.copy_(measured)
             return measured
         return self.scale
 
