@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..spec.choices import hint
+from ..spec.parsing import located
 from ..spec.roles import Role
+from ..spec.schedule import SetBits
 from .keys import Word, check_like, whole
 from .layers import name_of
 from .policy import Block
@@ -78,7 +80,11 @@ def schedule(
                 f"{block.where}: training counts iterations; translate with iterations_per_epoch, or write SCHEDULE"
             )
         roles = _roles(block, quantized)
-        names = ["*"] if block.indices is None else [name_of(i, layer_names, block.where) for i in block.indices]
+        names = (
+            ["*"]
+            if block.indices is None
+            else [name_of(i, layer_names, f"{block.where}: by_index") for i in block.indices]
+        )
         for trigger in block.triggers:
             for name, word in block.words.items():
                 head = {"ITERATION": trigger * iterations_per_epoch}
@@ -108,7 +114,8 @@ def _action(name: str, word: Word) -> dict[str, Any]:
     bits = whole(word, at_least=1)
     if bits == 32:
         return {"ACTION": "set_enabled", "VALUE": False}
-    return {"ACTION": "set_bits", "BITS": bits}
+    with located(word.where):
+        return {"ACTION": SetBits.action, "BITS": SetBits(bits).bits}
 
 
 def _check_known(name: str, word: Word, known: Sequence[str], section: str) -> None:

@@ -132,8 +132,8 @@ def _width(words: Mapping[str, Word], method: str) -> dict[str, Any] | None:
         return None
     if bits not in supported:
         raise ValueError(
-            f"{bit.where if bit else method}: method {method} has {supported[0]} to {supported[-1]} bits (32 for "
-            f"floating point); got {bits}"
+            f"{bit.where if bit else method}: must be {METHODS[method].allowed_bits()} with method {method}, or 32 for "
+            f"floating point; got {bits}"
         )
     return {"BITS": bits, **({"LEVELS": 2**bits} if method == "learned_threshold" else {})}
 

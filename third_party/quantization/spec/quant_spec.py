@@ -73,10 +73,14 @@ class QuantSpec:
     @classmethod
     def _check_bits(cls, name: str, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value not in cls.supported_bits:
-            low, high = cls.supported_bits[0], cls.supported_bits[-1]
-            allowed = str(low) if low == high else f"a whole number from {low} to {high}"
             owner = f" of method {cls.method}" if cls.method else ""
-            raise ValueError(f"{name}{owner} must be {allowed}, got {value!r}")
+            raise ValueError(f"{name}{owner} must be {cls.allowed_bits()}, got {value!r}")
+
+    @classmethod
+    def allowed_bits(cls) -> str:
+        """The supported widths in words: "1", or "a whole number from 1 to 16"."""
+        low, high = cls.supported_bits[0], cls.supported_bits[-1]
+        return str(low) if low == high else f"a whole number from {low} to {high}"
 
     def check_together(self) -> None:
         """Raise ``ValueError`` when fields that are fine alone contradict each other."""
