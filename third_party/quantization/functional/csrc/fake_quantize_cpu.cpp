@@ -1,17 +1,17 @@
 // Fake quantization on the CPU: one pass forward, one pass backward, deterministic for any number of threads.
 //
-// A dense tensor is (outer, groups, inner) in memory, a group being what shares a step. Work is split into fixed
-// tasks: pieces of one (outer, group) row, or, where groups alternate from value to value, some outer rows.
+// Work is split into fixed tasks: pieces of one (outer, group) row, or, where groups alternate from value to value,
+// some outer rows.
 
 #include "fake_quantize_cpu.h"
 
 #include <torch/csrc/stable/ops.h>
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "kernels.h"
+#include "plan.h"
 
 namespace quantization {
 namespace {
@@ -20,7 +20,6 @@ using torch::headeronly::MemoryFormat;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-constexpr int64_t kTaskSize = 16384;      // values: 64 KiB of each tensor
 constexpr int64_t kLargestLevel = 1 << 22;  // up to which round_small holds
 
 Tensor as_float(const Tensor& tensor) {
@@ -47,50 +46,13 @@ Tensor empty_like(const Tensor& x, MemoryFormat format) {
       x.dim() == 4 ? std::optional<MemoryFormat>(format) : std::nullopt);
 }
 
-// Sums for the gradients of step and zero-point.
-struct Sums {
-  double step = 0;
-  double clipped = 0;
-
-  void operator+=(const Sums& other) {
-    step += other.step;
-    clipped += other.clipped;
-  }
-};
-
-// A tensor in memory, and which step each of its values has.
-struct Plan {
-  int64_t outer = 1;
-  int64_t inner = 1;
-  std::vector<float> steps;
-  std::vector<float> zeros;
-  float low;
-  float high;
-  float half;
-
-  int64_t groups() const { return static_cast<int64_t>(steps.size()); }
-  bool alternating() const { return inner == 1 && groups() > 1; }
-  int64_t pieces() const { return (inner + kTaskSize - 1) / kTaskSize; }
-  int64_t rows_a_task() const { return std::max<int64_t>(1, kTaskSize / groups()); }
-  int64_t tasks() const {
-    return alternating() ? (outer + rows_a_task() - 1) / rows_a_task() : outer * groups() * pieces();
-  }
-
-  Levels levels(Vector step, Vector zero) const {
-    return {step, zero, zero - splat(half), splat(half), splat(low), splat(high)};
-  }
-  Levels levels_of(int64_t group) const { return levels(splat(steps[group]), splat(zeros[group])); }
-  Levels levels_from(int64_t group, int64_t count) const {
-    return levels(load(&steps[group], count), load(&zeros[group], count));
-  }
-};
-
+// Splits the dimensions at `axis` into outer and inner ones, in their order in memory.
 void find_extents(Plan& plan, const Tensor& x, int64_t axis, MemoryFormat format) {
   const bool last = format == MemoryFormat::ChannelsLast;
-  const int64_t order[2][4] = {{0, 1, 2, 3}, {0, 2, 3, 1}};
+  const int64_t order_of_last[] = {0, 2, 3, 1};
   bool before = true;
   for (int64_t i = 0; i < x.dim(); ++i) {
-    const int64_t dim = last ? order[1][i] : i;
+    const int64_t dim = last ? order_of_last[i] : i;
     if (dim == axis) {
       before = false;
     } else {
@@ -130,34 +92,16 @@ Plan make_plan(
   return plan;
 }
 
-// Calls run(task, group, first value, values) for each piece of a row, or alternate(task, first value, end), both ends
-// of a row, where groups alternate.
-template <typename Run, typename Alternate>
-void for_each_task(const Plan& plan, const Run& run, const Alternate& alternate) {
-  const int64_t task_size = plan.alternating() ? kTaskSize : std::clamp<int64_t>(plan.inner, 1, kTaskSize);
-  torch::stable::parallel_for(0, plan.tasks(), 2 * kTaskSize / task_size, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      if (plan.alternating()) {
-        const int64_t row = task * plan.rows_a_task();
-        alternate(task, row * plan.groups(), std::min(row + plan.rows_a_task(), plan.outer) * plan.groups());
-        continue;
-      }
-      const int64_t row = task / plan.pieces();
-      const int64_t first = task % plan.pieces() * kTaskSize;
-      run(task, row % plan.groups(), row * plan.inner + first, std::min(kTaskSize, plan.inner - first));
-    }
-  });
-}
+// Sums for the gradients of step and zero-point.
+struct Sums {
+  double step = 0;
+  double clipped = 0;
 
-// Calls work(first value, group, values) for up to kLanes values at a time.
-template <typename Work>
-void for_each_alternating(const Plan& plan, int64_t first, int64_t end, const Work& work) {
-  for (; first < end; first += plan.groups()) {
-    for (int64_t group = 0; group < plan.groups(); group += kLanes) {
-      work(first + group, group, std::min(kLanes, plan.groups() - group));
-    }
+  void operator+=(const Sums& other) {
+    step += other.step;
+    clipped += other.clipped;
   }
-}
+};
 
 void forward(const Plan& plan, const float* x, float* y) {
   for_each_task(
