@@ -29,5 +29,6 @@ from .transform import (
     parameter_overrides,
     prepare,
     register_converter,
+    register_norm_pair,
     register_pass_through,
 )

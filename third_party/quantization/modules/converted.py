@@ -113,6 +113,12 @@ class ConvertedLayer(LinearMap):
             y = self.norm(y)
         return y if self.activation is None else self.activation(y)
 
+    def absorb(self, factor: Tensor, shift: Tensor) -> None:
+        """Let scale and bias do what ``y * factor + shift`` would do behind the layer, both ``Tensor[C_out]``."""
+        assert self.norm_multiplier is None, "a factor behind integer arithmetic would not be part of it"
+        self.weight_scale = self.weight_scale * factor
+        self.bias = shift.detach().clone() if self.bias is None else shift + self.bias * factor
+
     def extra_repr(self) -> str:
         return f"{tuple(self.weight_codes.shape)}, {self.weight_text}"
 

@@ -7,6 +7,7 @@ from ..modules import ConvertedLayer, QuantElementwise, QuantLayer
 from ..quantizers.quantizer import Quantizer
 from .access import quantizers
 from .layers import Layer, survey
+from .norm_pairs import fold_neighbours
 from .preparation import put
 from .report import Report
 from .rows import RowMaker
@@ -17,9 +18,10 @@ def convert(model: nn.Module) -> Report:
     """Freeze a prepared model, in place: integer weights, batch norm in scale and bias, ranges that never change.
 
     The result computes what the model computed in evaluation: the same integers, and the same output up to the
-    rounding of a float batch norm that goes into scale and bias. A negative factor of a norm makes a scale negative;
-    the integers stay as trained. Layers that cannot be held as integers stay as they are, and the report says why.
-    A converted model is left as it is, and its state dict loads into another converted model.
+    rounding of a float batch norm that goes into scale and bias: one that the layer carries, one next to it in an
+    ``nn.Sequential``, or one that :func:`register_norm_pair` tells of. A negative factor of a norm makes a scale
+    negative; the integers stay as trained. Layers that cannot be held as integers stay as they are, and the report
+    says why. A converted model is left as it is, and its state dict loads into another converted model.
 
     Args:
         model: prepared by :func:`prepare`, trained or calibrated.
@@ -35,6 +37,7 @@ def convert(model: nn.Module) -> Report:
     for layer in layers:
         if isinstance(layer.module, QuantLayer) and conversion_refusal(layer.module) is None:
             put(model, layer.names, layer.module.converted_type(layer.module))
+    fold_neighbours(model)
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)
     layers, maker = survey(model), RowMaker()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..modules import ConvertedLayer, QuantElementwise, QuantLayer
-from .registry import Converter, find_converter, passes_through
+from .registry import Converter, find_converter, is_refused, passes_through
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ def is_quantized(module: nn.Module) -> bool:
 
 
 def survey(model: nn.Module) -> list[Layer]:
-    """All layers that are quantized, could be, have weights, or hand levels through; in the model's order."""
+    """All layers that are quantized, could be, have weights, or hand levels through; in the model's order.
+
+    Raises:
+        ValueError: parameters of lazy modules, whose shapes are not known yet.
+    """
+    lazy = [name for name, parameter in model.named_parameters() if is_lazy(parameter)]
+    if lazy:
+        raise ValueError(f"call the model once first; the shapes of these are not known yet: {', '.join(lazy)}")
     found: dict[int, Layer] = {}
     names: dict[int, list[str]] = {}
     for name, module in _walk(model, ""):
@@ -77,6 +85,7 @@ def _classify(module: nn.Module) -> Layer | None:
         return Layer(module, (), converter.kind, converter)
     if passes_through(module):
         return Layer(module, (), "pass", why="shares the scale of its input")
-    if any(parameter is not None and parameter.dim() >= 2 for parameter in module._parameters.values()):
+    has_weight = any(parameter is not None and parameter.dim() >= 2 for parameter in module._parameters.values())
+    if has_weight or is_refused(module):
         return Layer(module, (), "float", why=why)
     return None

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
-from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ..modules import LayerOptions, QuantConv2d, QuantConvTranspose2d, QuantLinear
@@ -79,12 +78,15 @@ def find_converter(module: nn.Module) -> tuple[Converter | None, str]:
     return None, f"no converter for {type(module).__name__}"
 
 
+def is_refused(module: nn.Module) -> bool:
+    """Whether a module is of a kind that has a converter, but cannot be converted itself."""
+    return isinstance(module, tuple(CONVERTERS)) and find_converter(module)[0] is None
+
+
 def _refusal(module: nn.Module, base: type[nn.Module]) -> str:
     kind = type(module)
     if (kind is not base and kind.forward is not base.forward) or "forward" in module.__dict__:
         return f"no converter for {kind.__name__}, whose forward is not that of {base.__name__}"
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
-        return "its shape is not known before it is called"
     if CONVERTERS[base].kind == "weighted" and module._parameters.get("weight") is None:
         return "its weight is computed from other parameters"
     return ""
