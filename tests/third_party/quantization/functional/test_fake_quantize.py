@@ -10,6 +10,7 @@ from torch import Tensor
 from third_party.quantization.functional import eager, native
 from third_party.quantization.functional.fake_quantize import LARGEST_LEVEL, fake_quantize
 from third_party.quantization.functional.rounding import round_ste
+from third_party.quantization.grids import IntegerGrid, IntervalGrid
 
 OPS = torch.ops.third_party_quantization
 LEVELS = {
@@ -124,6 +125,14 @@ def test_native_rounds_as_pytorch_over_all_magnitudes():
             assert torch.equal(OPS.fake_quantize(*arguments), eager.forward(*arguments))
 
 
+@pytest.mark.parametrize("levels, layout", CASES)
+def test_grids_have_these_levels_bit_for_bit(levels, layout):
+    x, step, zero, low, high, axis, half, *_ = sample(levels, layout)
+    bits = (high - low).bit_length()
+    grid = IntervalGrid(step / 2, bits, axis) if half else IntegerGrid(step, zero, low, high, bits, axis)
+    assert torch.equal(grid.values(grid.codes(x)), fake_quantize(x, step, zero, low, high, axis=axis, half=half))
+
+
 @needs_native
 @pytest.mark.parametrize("layout", ["several tasks", "long rows", "features"])
 def test_sums_do_not_depend_on_threads(layout):
@@ -215,6 +224,7 @@ def test_mistakes_are_named():
 
 
 def test_a_missing_library_is_said_once(monkeypatch, caplog, tmp_path):
+    monkeypatch.delenv("QUANTIZATION_NATIVE", raising=False)
     monkeypatch.setattr(native, "_PACKAGE", tmp_path)
     monkeypatch.setattr(native, "cpu_problem", native.cpu_problem.__wrapped__)
     native._explain.cache_clear()
