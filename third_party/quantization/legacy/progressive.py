@@ -1,7 +1,7 @@
 """The fork's ``scope`` and ``progressive`` keys."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..spec.config import ROOT
@@ -35,13 +35,17 @@ def scope_rules(entries: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def progression(
-    keys: Mapping[str, Any], quantized: Collection[Role], steps: Sequence[int] | None
+    keys: Mapping[str, Any],
+    sections: Mapping[Role, Mapping[str, Any]],
+    rules: Sequence[Mapping[str, Any]],
+    steps: Sequence[int] | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Bits that go down while training.
 
     Args:
         keys: the node ``progressive``, complete.
-        quantized: what is quantized.
+        sections: today's settings of all layers' quantized tensors, by role.
+        rules: of single layers.
         steps: iterations at which the width changes, which the node does not say.
 
     Returns:
@@ -49,30 +53,49 @@ def progression(
         activations unlike weights, of several parts of the model) become the latter.
 
     Raises:
-        ValueError: switched on, but without ``steps`` or with nothing quantized.
+        ValueError: switched on, but without ``steps``, with nothing quantized, or not ending with the layers' width.
     """
     if not keys["enable"]:
         return {}, []
-    if not quantized:
-        raise SettingError(f"{_KEY}.enable: nothing is quantized, so no width can go down")
     if not steps:
         raise SettingError(
             f"{_KEY}.enable: the old keys do not say when the width changes; translate with progressive_steps, or "
             "write TRAINING.PROGRESSIVE"
         )
     ranges = {
-        role: tuple(_bits(keys, f"{tag}_{end}_bit") for end in ("start", "end"))
-        for tag, role in TAGS.items()
-        if role in quantized
+        role: _range(keys, tag, sections[role]) for tag, role in TAGS.items() if sections.get(role, {}).get("ENABLED")
     }
+    if not ranges:
+        raise SettingError(f"{_KEY}.enable: nothing is quantized, so no width can go down")
     names = scope_patterns(keys["scope"]) or ["*"]
     if len(set(ranges.values())) > 1 or len(names) > 1:
+        _refuse_widths_of_rules(rules)
         return {}, [step for name in names for role, ends in ranges.items() for step in _steps(ends, steps, name, role)]
     start, end = next(iter(ranges.values()))
     section = {"ENABLED": True, "START_BITS": start, "END_BITS": end, "STEPS": list(steps), "NAME": names[0]}
     if len(ranges) == 1:
         section["ROLE"] = next(iter(ranges)).value
     return {"PROGRESSIVE": section}, []
+
+
+def _range(keys: Mapping[str, Any], tag: str, section: Mapping[str, Any]) -> tuple[int, int]:
+    start, end = (_bits(keys, f"{tag}_{side}_bit") for side in ("start", "end"))
+    if section["BITS"] != end:
+        raise SettingError(
+            f"{_KEY}.{tag}_end_bit: must be the width of all layers, {tag}_bit {section['BITS']}, with which the "
+            f"progression ends; got {end}"
+        )
+    return start, end
+
+
+def _refuse_widths_of_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+    """Steps of a schedule would also reach layers that the policy gave another width."""
+    for rule in rules:
+        if any(isinstance(part, Mapping) and "BITS" in part for part in rule.values()):
+            raise SettingError(
+                f"{_KEY}.enable: progressions that differ between fm and wt or between parts of the model cannot "
+                f"leave out {rule['NAME']!r}, whose width the policy sets; write SCHEDULE"
+            )
 
 
 def _bits(keys: Mapping[str, Any], key: str) -> int:

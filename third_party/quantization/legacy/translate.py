@@ -62,7 +62,8 @@ def translate_legacy(
     quantized = _quantized(result, rules)
     result["ENABLED"] = bool(quantized) or result["ELEMENTWISE"]["ENABLED"]
     result["RULES"] = scope_rules(keys["scope"]) + rules
-    training, steps = progression(keys["progressive"], quantized, progressive_steps)
+    by_role = {role: result[section] for role, section in layers.SECTION_OF_ROLE.items()}
+    training, steps = progression(keys["progressive"], by_role, rules, progressive_steps)
     result["SCHEDULE"] = steps + sections.schedule(blocks["epoch"], quantized, layer_names, iterations_per_epoch)
     result["TRAINING"] = training
     _check(result, layer_names)

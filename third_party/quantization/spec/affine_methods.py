@@ -89,7 +89,10 @@ def _check_means(name: str, value: Any) -> None:
     for mean in value:
         check_number(name, mean)
         if mean != round(mean):
-            raise ValueError(f"{name} of method image is a zero-point, so it must be whole numbers; got {value!r}")
+            raise ValueError(
+                f"{name} of method image is a zero-point, so it must be whole numbers; got {value!r}: round "
+                "MODEL.PIXEL_MEAN"
+            )
 
 
 def _check_stds(name: str, value: Any) -> None:
