@@ -11,9 +11,9 @@ from ..spec.quant_spec import QuantSpec
 from ..spec.roles import Role
 from .adopt import adopt, type_names
 from .fixed_point_norm import FixedPointBatchNorm
-from .folding import folded_forward
 from .layer_map import LinearMap
-from .norms import batch_affine, split_norm
+from .norm_forward import fixed_point_forward, folded_forward
+from .norms import split_norm
 from .options import LayerOptions
 
 
@@ -104,7 +104,7 @@ class QuantLayer(LinearMap):
         if batch_norm is not None and self.options.batch_norm == "fold":
             y = folded_forward(self, batch_norm, x, extra)
         elif batch_norm is not None and self.fixed_point is not None:
-            y = self._forward_fixed_point(batch_norm, x, extra)
+            y = fixed_point_forward(self, self.fixed_point, batch_norm, x, extra)
         else:
             y = self.apply_weight(x, self.quantized_weight(), self.bias, *extra)
             rest = () if self.norm is None else (self.norm,)
@@ -135,16 +135,6 @@ class QuantLayer(LinearMap):
         if scales[0] is None or scales[1] is None or scales[0].dim() > 0:
             return None
         return scales[0] * self.per_output(scales[1], self.weight)
-
-    def _forward_fixed_point(self, batch_norm: nn.Module, x: Tensor, extra: tuple[Any, ...]) -> Tensor:
-        assert self.fixed_point is not None
-        # The bias joins the norm's shift: the sum of integers has no room for it on its own grid.
-        y = self.apply_weight(x, self.quantized_weight(), None, *extra)
-        bias = self.bias
-        factor, shift = batch_affine(batch_norm, y if bias is None else self.scale_and_shift(y, bias.new_ones(1), bias))
-        if bias is not None:
-            shift = shift + bias * factor
-        return self.scale_and_shift(y, *self.fixed_point(factor, shift, self.accumulator_scale()))
 
     def extra_repr(self) -> str:
         text = super().extra_repr()

@@ -1,6 +1,6 @@
 """Batch norms that stand beside the layer they follow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
@@ -24,6 +24,16 @@ def register_norm_pair(container_type: type[nn.Module], layer: str, norm: str) -
     pairs = NORM_PAIRS.get(container_type, ())
     if (layer, norm) not in pairs:
         NORM_PAIRS[container_type] = (*pairs, (layer, norm))
+
+
+def norms_beside(model: nn.Module, layers: Iterable[str]) -> list[str]:
+    """Names of batch norms that are not inside one of these layers."""
+    prefixes = tuple(f"{name}." for name in layers)
+    return [
+        name
+        for name, module in model.named_modules()
+        if not isinstance(module, nn.Sequential) and split_norm(module)[0] is module and not name.startswith(prefixes)
+    ]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from ..modules.adopt import type_names
 from ..quantizers.quantizer import Quantizer
 from ..spec import LayerPlan, QuantConfig
 from .layers import Layer, survey
+from .norm_pairs import norms_beside
 from .report import Report
 from .rows import RowMaker, norm_note
 
@@ -134,10 +135,13 @@ def _report(
         module = modules[layer.name]
         why = plans[layer.name].why if layer.name in plans else layer.why
         rows.append(maker.row(layer, module, why + norm_note(module)))
+    quantized = [name for layer in layers if isinstance(modules[layer.name], QuantLayer) for name in layer.names]
     notes = []
-    quantized = [module for module in modules.values() if isinstance(module, QuantLayer)]
-    if options.batch_norm != "float" and quantized and not any(layer.norm is not None for layer in quantized):
-        notes.append(f"batch_norm {options.batch_norm!r} has no effect: no quantized layer carries a norm")
+    if options.batch_norm != "float" and (beside := norms_beside(model, quantized)):
+        notes.append(
+            f"batch_norm {options.batch_norm!r} concerns norms that a quantized layer carries as its own `norm`; these "
+            f"stay in float: {', '.join(beside)}"
+        )
     return maker.report(rows, model, notes)
 
 

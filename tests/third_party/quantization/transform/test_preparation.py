@@ -216,9 +216,10 @@ def test_nothing_to_quantize_leaves_the_model():
 
 @pytest.mark.parametrize("batch_norm", ("fold", "fixed_point"))
 def test_notes_of_norms_that_stay(batch_norm):
-    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(4)))
     report = prepare(net, config(batch_norm=batch_norm))
-    assert f"batch_norm '{batch_norm}' has no effect" in str(report)
+    assert report.notes[0].startswith(f"batch_norm '{batch_norm}' concerns") and report.notes[0].endswith(": 1, 2.0")
+    assert prepare(net, config(batch_norm=batch_norm)) == report and report.notes[0] in str(report)
     net = make_net()
     net.stem.norm = nn.GroupNorm(2, 8)
     report = prepare(net, config(batch_norm=batch_norm))

@@ -1,11 +1,13 @@
-"""Batch norm whose factor is in the weight when that is quantized."""
+"""Layers together with their batch norm: folded into the weight, or in fixed point."""
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .norms import affine, batch_moments, running_affine
+from .fixed_point_norm import FixedPointBatchNorm
+from .norms import affine, batch_affine, batch_moments, running_affine
 
 if TYPE_CHECKING:
     from .layer import QuantLayer
@@ -40,3 +42,25 @@ def folded_forward(layer: "QuantLayer", norm: nn.Module, x: Tensor, extra: tuple
         batch_shift = batch_shift + bias * batch_factor
     y = layer.apply_weight(x, layer.quantized_weight(factor), None, *extra)
     return layer.scale_and_shift(y, deviation * moments[1], batch_shift)
+
+
+def fixed_point_forward(
+    layer: "QuantLayer", arithmetic: FixedPointBatchNorm, norm: nn.Module, x: Tensor, extra: tuple[Any, ...]
+) -> Tensor:
+    """Output of a layer and its batch norm, the norm as integer multiply-add on the layer's sums of products.
+
+    In training the batch's statistics decide, otherwise the running ones. The layer's bias joins the norm's shift:
+    the sum of integers has no room for it on its own grid.
+
+    Args:
+        layer: the quantized layer.
+        arithmetic: rounds the norm's numbers.
+        norm, x, extra: as for :func:`folded_forward`.
+    """
+    y, bias = layer.apply_weight(x, layer.quantized_weight(), None, *extra), layer.bias
+    if bias is None:
+        factor, shift = batch_affine(norm, y)
+    else:
+        factor, shift = batch_affine(norm, layer.scale_and_shift(y, torch.ones_like(bias), bias))
+        shift = shift + bias * factor
+    return layer.scale_and_shift(y, *arithmetic(factor, shift, layer.accumulator_scale()))
