@@ -122,7 +122,7 @@ class QuantTraining:
             yield
 
     def finish(self, batches: Iterable[Any] | None = None) -> None:
-        """Make the model for good what :meth:`evaluation` makes it for a time: to be converted, or saved as a result."""
+        """Make the model for good what :meth:`evaluation` makes it for a time: before it is converted or given away."""
         if self.average is not None and self.config.ema_evaluate:
             self.average.copy_to_model()
         if self.config.correction and batches is not None:

@@ -223,3 +223,19 @@ def test_close_takes_the_hooks_away():
     schedule.close()
     assert not any(q._forward_pre_hooks for q in quantizers(net).values())
     assert not optimizer._optimizer_step_pre_hooks
+
+
+def test_an_iteration_that_is_begun_again_does_not_repeat_its_steps():
+    """As after a checkpoint that was written in the middle of an iteration."""
+    net = quantized_net()
+    steps = [Step(1, ResetRange(), role=Role.ACTIVATION), Step(2, Calibrate(2))]
+    schedule, optimizer = run(net, steps, range(2))
+    saved = schedule.state_dict()
+    schedule = Schedule(net, steps, optimizer)
+    schedule.load_state_dict(saved)
+    schedule.before_step(1)
+    assert all(q.initialized for q in quantizers(net).values())
+    schedule.before_step(2)
+    train_step(net, optimizer, 2)
+    schedule.before_step(2)
+    assert quantizer_of(net, "fc.input_quantizer").batches_seen == 1
