@@ -1,7 +1,8 @@
 """Rounding and scaling whose gradients are chosen."""
 
-import math
+from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -32,4 +33,6 @@ def lsq_gradient_factor(num_values: int, highest: int) -> float:
         num_values: values quantized with one step.
         highest: number of steps from zero to the highest level; at least 1 is assumed.
     """
-    return 1.0 / math.sqrt(max(num_values, 1) * max(highest, 1))
+    # A power: math.sqrt would tie graphs that are traced for any image size to one size.
+    values: Any = torch.sym_max(num_values, 1)
+    return (values * max(highest, 1)) ** -0.5

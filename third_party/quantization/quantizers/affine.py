@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..functional.fake_quantize import fake_quantize
-from ..functional.rounding import lsq_gradient_factor, positive
+from ..functional.rounding import lsq_gradient_factor, positive, scale_gradient
 from ..grids import Grid, IntegerGrid, IntervalGrid
 from ..grids.levels import SMALLEST_STEP, Levels
 from ..observers import Range, estimate_range
@@ -109,15 +109,19 @@ class AffineQuantizer(Quantizer):
 
     def quantize(self, x: Tensor) -> Tensor:
         x = self.transform(x)
+        step, zero, factor = self.step(), self.zero(), self.gradient_factor(x)
+        if torch.compiler.is_compiling():
+            # As a number inside the operator it would tie a graph for any image size to the size of the example.
+            step, zero, factor = scale_gradient(step, factor), scale_gradient(zero, factor), 1.0
         return fake_quantize(
             x,
-            self.step(),
-            self.zero(),
+            step,
+            zero,
             self.levels.low,
             self.levels.high,
             axis=self.axis,
             half=self.levels.half,
-            gradient_factor=self.gradient_factor(x),
+            gradient_factor=factor,
             clip_gradient_only=self.clip_gradient_only,
         )
 
