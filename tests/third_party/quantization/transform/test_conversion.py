@@ -74,6 +74,7 @@ def test_each_layer_stays(name, batch_norm, normed):
     quantized(x, *extra)
     y = quantized.eval()(x, *extra)
     converted = quantized.converted_type(quantized)
+    assert converted.input_quantizer.frozen
     assert converted.weight_codes.dtype == torch.int8 and not list(converted.parameters(recurse=False))
     result = converted(x, *extra)
     if normed and batch_norm == "float":

@@ -73,10 +73,12 @@ def test_registered_pairs(pairs):
     assert isinstance(net[0].bn, nn.Identity)
 
 
-def test_what_other_parts_use_stays():
+@pytest.mark.parametrize("shared", ("layer", "norm"))
+def test_what_other_parts_use_stays(shared):
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
-    net = nn.Sequential(nn.Sequential(conv, norm), nn.Sequential(conv, nn.BatchNorm2d(3)), norm)
+    second = [conv, nn.BatchNorm2d(3)] if shared == "layer" else [nn.ReLU(), norm]
+    net = nn.Sequential(nn.Sequential(conv, norm), nn.Sequential(*second))
     after, before = converted_and_before(net)
     assert torch.equal(after, before) and not any(isinstance(module, nn.Identity) for module in net.modules())
 

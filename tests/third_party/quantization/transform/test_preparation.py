@@ -13,7 +13,7 @@ from third_party.quantization.modules import QuantAdd, QuantConv2d, QuantLayer
 from third_party.quantization.spec import LSQSpec, QuantConfig, Rule, SetBits, Step
 from third_party.quantization.transform import quantizers
 
-from .models import LAYERS, config, images, make_net
+from .models import LAYERS, NormedConv, config, images, make_net
 
 
 def types(model: nn.Module) -> dict[str, type]:
@@ -104,6 +104,16 @@ def test_errors_come_before_any_change(rules, message):
 def test_steps_that_mean_no_layer_are_errors():
     with pytest.raises(ValueError, match=r"step 1 .*matches no layer"):
         prepare(make_net(), config(schedule=(Step(iteration=3, name="backbone.*", action=SetBits(bits=2)),)))
+
+
+def test_steps_that_mean_float_layers_are_errors():
+    settings = config(
+        rules=(Rule(name="head", skip=True),), schedule=(Step(iteration=3, name="head", action=SetBits(bits=2)),)
+    )
+    net = make_net()
+    with pytest.raises(ValueError, match="step 1 .*means no quantized tensor"):
+        prepare(net, settings)
+    assert type(net.stem) is NormedConv
 
 
 def test_rules_decide_and_are_cited():
