@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from third_party.quantization.modules import FixedPointBatchNorm, LayerOptions, QuantConv2d, QuantConvTranspose2d
 from third_party.quantization.modules.norms import split_norm
-from third_party.quantization.spec import LSQSpec
+from third_party.quantization.spec import LQNetSpec, LSQSpec
 from third_party.quantization.spec.config import BATCH_NORMS
 
 from .cases import by_hand, sample
@@ -196,3 +196,19 @@ def test_cumulative_average_of_statistics():
         reference(F.conv2d(x, layer.weight, layer.bias, padding=1))
     torch.testing.assert_close(layer.norm.running_var, reference.running_var)
     torch.testing.assert_close(layer.norm.running_mean, reference.running_mean)
+
+
+def test_unit_of_sums_of_products():
+    layer = QuantConv2d.from_float(nn.Conv2d(3, 4, 1), LSQSpec(granularity=2), LSQSpec())
+    assert layer.accumulator_scale() is None
+    layer(sample((2, 3, 4, 4)))
+    expected = layer.input_quantizer.scale * layer.weight_quantizer.scale.repeat_interleave(2)
+    assert torch.equal(layer.accumulator_scale(), expected.detach())
+    for weight, activation in (
+        (None, LSQSpec()),
+        (LSQSpec(), LSQSpec(granularity="channel")),
+        (LQNetSpec(bits=2), LSQSpec()),
+    ):
+        layer = QuantConv2d.from_float(nn.Conv2d(3, 4, 1), weight, activation)
+        layer(sample((2, 3, 4, 4)))
+        assert layer.accumulator_scale() is None
