@@ -16,9 +16,10 @@ _DEVIATIONS = 3.0
 
 @register_estimator("lsq")
 def lsq_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
-    """The range in which a step is ``2 mean|x| / sqrt(Qp)`` (LSQ, arXiv 1902.08153, section 2.1).
+    """The range in which a step is ``2 mean|x| / sqrt(Qp)`` (LSQ, arXiv 1902.08153, section 2.1), if data reach so far.
 
-    Qp is the number of steps to the highest level, at least 1. Asymmetric levels, for which LSQ has no rule, take the
+    Qp is the number of steps to the highest level, at least 1. Where the rule goes beyond the largest magnitude, the
+    range ends there. Asymmetric levels, for which LSQ has no rule, take the
     mean plus and minus three standard deviations, as far as the data reach (after LSQ+).
 
     Args:
@@ -32,7 +33,8 @@ def lsq_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
     relative, unit = x / unit, unit[:, 0]
     if levels.symmetric:
         step = 2.0 * relative.abs().mean(1) / math.sqrt(max(levels.span, 1.0))
-        top = (step * levels.span * unit).clamp_max(torch.finfo(torch.float32).max)
+        # At 8 bits the rule asks for several times the largest value: most levels would never be used.
+        top = (step * levels.span).clamp_max(1.0) * unit
         return -top, top
     mean, deviation = relative.mean(1), relative.std(1, correction=0)
     least, most = max_range(x, levels, spec)
