@@ -1,0 +1,69 @@
+"""Predictions of an anchor-free head with one distribution per side, levels joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..anchor_points import anchor_points
+from ..dfl import expected_distance
+
+
+@dataclass(frozen=True)
+class DensePredictions:
+    """All A anchors of N images.
+
+    Args:
+        sides: ``Tensor[N, A, 4, bins]``, logits of the distances (left, top, right, bottom).
+        logits: ``Tensor[N, A, K]``, class logits.
+        points: ``Tensor[A, 2]``, centres of the cells in cells of their level.
+        strides: ``Tensor[A, 1]``, pixels a cell.
+        image_size: (height, width) in pixels.
+    """
+
+    sides: Tensor
+    logits: Tensor
+    points: Tensor
+    strides: Tensor
+    image_size: tuple[int, int]
+
+    @classmethod
+    def from_levels(
+        cls, levels: Sequence[Tensor], strides: Sequence[int], bins: int, num_classes: int
+    ) -> "DensePredictions":
+        """Join the levels in float32.
+
+        Args:
+            levels: ``Tensor[N, 4 * bins + K, H, W]`` each: sides by bins, then classes.
+            strides: of each level.
+            bins: of a side; 1 means that the number is the distance itself.
+            num_classes: K.
+
+        Returns:
+            The joined predictions.
+
+        Raises:
+            ValueError: a level with another number of channels, or another number of levels.
+        """
+        channels = 4 * bins + num_classes
+        for index, level in enumerate(levels):
+            if level.shape[1] != channels:
+                raise ValueError(
+                    f"level {index} has {level.shape[1]} channels; 4 sides x {bins} bins + {num_classes} classes need {channels}"
+                )
+        shapes = [(level.shape[2], level.shape[3]) for level in levels]
+        points, steps = anchor_points(shapes, strides, levels[0].device)
+        joined = torch.cat([level.float().flatten(2) for level in levels], dim=2).transpose(1, 2)
+        sides, logits = joined.split((4 * bins, num_classes), dim=2)
+        image_size = (shapes[0][0] * strides[0], shapes[0][1] * strides[0])
+        return cls(sides.unflatten(2, (4, bins)), logits, points / steps, steps, image_size)
+
+    def distances(self) -> Tensor:
+        """Distances of the sides from the centre, ``Tensor[N, A, 4]`` in cells."""
+        return self.sides.squeeze(3) if self.sides.shape[3] == 1 else expected_distance(self.sides)
+
+    def boxes(self) -> Tensor:
+        """Corners ``Tensor[N, A, 4]`` in cells of each anchor's level."""
+        near, far = self.distances().split(2, dim=2)
+        return torch.cat((self.points - near, self.points + far), dim=2)
