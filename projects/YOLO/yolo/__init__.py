@@ -1,0 +1,1 @@
+"""YOLO detectors on the framework: networks, assigners, losses, and what training and evaluation need."""

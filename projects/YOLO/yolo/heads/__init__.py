@@ -1,0 +1,4 @@
+"""Heads: the last layers of a network, which turn feature maps into raw predictions."""
+
+from .anchor_free import AnchorFreeHead
+from .base import DetectionHead, HeadKind

@@ -1,0 +1,58 @@
+"""The residual block of two convolutions, and a chain of such blocks."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from detectron2.layers.elementwise import Add
+
+from .conv import conv_bn_act
+from .separable import SeparableConv
+
+
+class Bottleneck(nn.Module):
+    """Two convolutions and, where the channels allow it, a connection around them (YOLOv3, section 2.3)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        shortcut: bool = True,
+        kernels: tuple[int, int] = (1, 3),
+        expansion: float = 0.5,
+        depthwise: bool = False,
+    ) -> None:
+        """
+        Args:
+            in_channels, out_channels: channels of the input and of the output.
+            shortcut: add the input, if it has as many channels as the output.
+            kernels: sizes of the two convolutions.
+            expansion: channels between the two, as a fraction of ``out_channels``.
+            depthwise: make the second convolution a depthwise separable one.
+        """
+        super().__init__()
+        hidden = int(out_channels * expansion)
+        second: Callable[..., nn.Module] = SeparableConv if depthwise else conv_bn_act
+        self.first = conv_bn_act(in_channels, hidden, kernel_size=kernels[0])
+        self.second = second(hidden, out_channels, kernel_size=kernels[1])
+        self.add = Add() if shortcut and in_channels == out_channels else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``Tensor[N, in, H, W]`` -> ``Tensor[N, out, H, W]``."""
+        y = self.second(self.first(x))
+        return y if self.add is None else self.add(x, y)
+
+
+class BottleneckChain(nn.Sequential):
+    """Bottlenecks one after the other, as in Darknet-53 (YOLOv3, table 1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, repeats: int, shortcut: bool = True) -> None:
+        """
+        Args:
+            in_channels, out_channels: channels of the input and of the output.
+            repeats: number of blocks.
+            shortcut: as of :class:`Bottleneck`.
+        """
+        widths = [in_channels] + [out_channels] * (repeats - 1)
+        super().__init__(*(Bottleneck(width, out_channels, shortcut=shortcut) for width in widths))

@@ -1,0 +1,151 @@
+"""A network built from the table of its family."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from .families import Row, Scale, get_family
+from .families.names import rename_state_dict, source_names
+from .heads.base import Anchors, DetectionHead, HeadKind
+
+
+class YOLONetwork(nn.Module):
+    """Backbone, neck and head of a YOLO detector.
+
+    Attributes:
+        family, size: what it was built from.
+        layers: the rows of the table, in order.
+        head: the head.
+    """
+
+    def __init__(self, family: str, size: str, num_classes: int, in_channels: int = 3) -> None:
+        """
+        Args:
+            family: name in :data:`FAMILIES`, for example "yolov8".
+            size: one of its sizes, for example "n".
+            num_classes: number of classes.
+            in_channels: channels of the input image.
+
+        Raises:
+            KeyError: there is no such family or size.
+            ValueError: a number of classes or channels below 1.
+        """
+        super().__init__()
+        if in_channels < 1:
+            raise ValueError(f"in_channels must be 1 or more, not {in_channels}")
+        table = get_family(family, size)
+        layout, scale = table.layout(size), table.scales[size]
+        self.family, self.size = family, size
+        self._names = table.names(size)
+        self._sources = [absolute_sources(index, row.sources) for index, row in enumerate(layout.rows)]
+        self._head_sources = layout.head.sources
+        self._kept = {source for sources in self._sources for source in sources} | set(self._head_sources)
+
+        self.layers = nn.ModuleList()
+        channels: list[int] = []
+        for row, sources in zip(layout.rows, self._sources, strict=True):
+            inputs = [channels[source] if source >= 0 else in_channels for source in sources]
+            module, width = build_row(row, inputs, scale)
+            self.layers.append(module)
+            channels.append(width)
+        head = layout.head
+        widths = [channels[source] for source in head.sources]
+        self.head: DetectionHead = head.head(widths, num_classes, head.strides, **head.options)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels per cell, for each level."""
+        return self.head.strides
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """What the channels of the raw predictions mean; see :mod:`.decode`."""
+        return self.head.head_kind
+
+    @property
+    def reg_max(self) -> int | None:
+        """Bins of a box side; None for heads without."""
+        return self.head.reg_max
+
+    @property
+    def anchors(self) -> Anchors | None:
+        """Width and height of the anchors in pixels, for each level and anchor; None for heads without."""
+        return self.head.anchors
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.head.num_classes
+
+    def output_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """Channels, height and width of the raw predictions of each level, for an image of that size in pixels.
+
+        Raises:
+            ValueError: the size is no multiple of the largest stride.
+        """
+        if height % max(self.strides) or width % max(self.strides):
+            raise ValueError(f"height and width must be multiples of {max(self.strides)}, not {height} and {width}")
+        return [(self.head.out_channels, height // stride, width // stride) for stride in self.strides]
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """The feature maps that the head reads.
+
+        Args:
+            image: ``Tensor[N, in_channels, H, W]``; H and W are multiples of the largest stride.
+        """
+        outputs: dict[int, Tensor] = {-1: image}
+        for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
+            inputs = [outputs[source] for source in sources]
+            output = layer(inputs[0] if len(inputs) == 1 else inputs)
+            if index in self._kept:
+                outputs[index] = output
+        return [outputs[source] for source in self._head_sources]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Raw predictions.
+
+        Args:
+            image: ``Tensor[N, in_channels, H, W]``; H and W are multiples of the largest stride.
+
+        Returns:
+            ``Tensor[N, C, H / stride, W / stride]`` for each level (layout of the channels: :mod:`.decode`). In training
+            mode heads with auxiliary predictions (``head.has_auxiliary``) give as many maps again, behind the others.
+        """
+        return self.head(self.features(image))
+
+    def source_names(self) -> dict[str, str]:
+        """Name in ``state_dict()`` -> name of the same tensor in published checkpoints of the family."""
+        found = {}
+        parts: list[tuple[str, nn.Module]] = [(f"layers.{index}", layer) for index, layer in enumerate(self.layers)]
+        for index, (ours, module) in enumerate([*parts, ("head", self.head)]):
+            names = source_names(module, self._names.prefix(index), self._names)
+            found.update({f"{ours}.{name}": theirs for name, theirs in names.items()})
+        return found
+
+    def convert_state_dict(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A published state dict of this family and size under the names used here.
+
+        Raises:
+            ValueError: a tensor is missing or left over.
+        """
+        return rename_state_dict(self.source_names(), source)
+
+
+def absolute_sources(index: int, sources: Sequence[int]) -> tuple[int, ...]:
+    """Sources of the row ``index`` counted from the first row; -1 is then the image."""
+    return tuple(index + source if source < 0 else source for source in sources)
+
+
+def build_row(row: Row, in_channels: Sequence[int], scale: Scale) -> tuple[nn.Module, int]:
+    """The module of a row, and the channels of its output."""
+    if row.channels is None:
+        return row.block(**row.options), sum(in_channels)
+    out = scale.channels(row.channels)
+    repeats = {} if row.repeats is None else {"repeats": scale.repeats(row.repeats)}
+    inputs = in_channels[0] if len(in_channels) == 1 else tuple(in_channels)
+    return row.block(inputs, out, **repeats, **row.options), out
+
+
+def build_network(family: str, size: str, num_classes: int, in_channels: int = 3) -> YOLONetwork:
+    """A network with fresh weights; the arguments are those of :class:`YOLONetwork`."""
+    return YOLONetwork(family, size, num_classes, in_channels)

@@ -1,0 +1,61 @@
+"""Parameter counts, names and shapes of every size, against the published implementations."""
+
+import pytest
+import torch
+
+from detectron2.projects.yolo.families import FAMILIES
+from detectron2.projects.yolo.families.names import is_constant
+from detectron2.projects.yolo.network import YOLONetwork, build_network
+from tests.projects.yolo.facts import fact
+
+# Family here -> family in the facts, and name of a size there.
+MODELS = {
+    "yolov8": ("yolov8 (ultralytics 8.4.190)", "yolov8{}"),
+}
+# Published state dict -> family and size.
+STATE_DICTS = {
+    "yolov8-n": ("yolov8", "n"),
+    "yolov8-s": ("yolov8", "s"),
+}
+SIZES = [(family, size) for family in FAMILIES for size in FAMILIES[family].scales]
+
+
+def on_meta(family: str, size: str) -> YOLONetwork:
+    with torch.device("meta"):
+        return build_network(family, size, 80)
+
+
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_number_of_parameters(family: str, size: str) -> None:
+    group, pattern = MODELS[family]
+    expected = fact("yolo_models")["families"][group][pattern.format(size)]
+    network = on_meta(family, size)
+    # The published count includes the frozen bins of the box distribution, which are no parameters here.
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected["params_requires_grad"]
+    assert network.strides == tuple(expected["strides"])
+
+
+@pytest.mark.parametrize("name", STATE_DICTS)
+def test_names_and_shapes(name: str) -> None:
+    network = on_meta(*STATE_DICTS[name])
+    own, names = network.state_dict(), network.source_names()
+    entries = fact(f"yolo_state_dicts/{name}")["state_dict"]
+    expected = {entry[0]: tuple(entry[1]) for entry in entries if not is_constant(entry[0])}
+    assert set(names) == set(own)
+    assert len(set(names.values())) == len(names)
+    assert {names[key]: tuple(value.shape) for key, value in own.items()} == expected
+
+
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_published_names_are_unique(family: str, size: str) -> None:
+    network = on_meta(family, size)
+    names = network.source_names()
+    assert set(names) == set(network.state_dict())
+    assert len(set(names.values())) == len(names)
+
+
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_output_shapes(family: str, size: str) -> None:
+    network = on_meta(family, size).eval()
+    shapes = [tuple(raw.shape) for raw in network(torch.zeros(2, 3, 128, 192, device="meta"))]
+    assert shapes == [(2, *shape) for shape in network.output_shapes(128, 192)]

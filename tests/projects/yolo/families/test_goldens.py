@@ -1,0 +1,110 @@
+"""Raw and decoded predictions of networks with weights by formula, against those of the published implementations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from detectron2.projects.yolo.decode import decode
+from detectron2.projects.yolo.families import FAMILIES
+from detectron2.projects.yolo.network import YOLONetwork, build_network
+from tests.projects.yolo.facts import filled, golden, golden_entry, golden_image
+
+RAW_TOLERANCE = 2e-5
+BOX_TOLERANCE = 1e-2
+SCORE_TOLERANCE = 1e-5
+
+Arrays = dict[str, np.ndarray]
+
+
+def merged(arrays: Arrays, prefix: str, levels: int) -> list[np.ndarray]:
+    """Box and class logits, which some goldens hold separately."""
+    return [np.concatenate([arrays[f"{prefix}box{i}"], arrays[f"{prefix}cls{i}"]], 1) for i in range(levels)]
+
+
+def plain(arrays: Arrays, prefix: str, levels: int) -> list[np.ndarray]:
+    return [arrays[f"{prefix}raw{i}"] for i in range(levels)]
+
+
+def by_anchor(arrays: Arrays, prefix: str, levels: int) -> list[np.ndarray]:
+    """Anchor-based goldens come as (batch, anchor, row, column, channel)."""
+    return [raw.transpose(0, 1, 4, 2, 3).reshape(1, -1, *raw.shape[2:4]) for raw in plain(arrays, prefix, levels)]
+
+
+def class_columns(decoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(batch, 4 + K, P) -> boxes and scores."""
+    return decoded[:, :4].transpose(0, 2, 1), decoded[:, 4:].transpose(0, 2, 1)
+
+
+def objectness_rows(decoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(batch, P, 5 + K) -> boxes and scores."""
+    return decoded[..., :4], decoded[..., 4:5] * decoded[..., 5:]
+
+
+@dataclass(frozen=True)
+class Case:
+    family: str
+    size: str
+    raw: Callable[[Arrays, str, int], list[np.ndarray]]
+    boxes: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = class_columns
+    prefix: str = ""
+    auxiliary: str | None = None
+    decoded: str = "decoded"
+    corners: bool = False
+
+
+CASES = {
+    "yolov8n": Case("yolov8", "n", merged),
+}
+
+
+def golden_network(case: Case, entry: dict[str, Any]) -> YOLONetwork:
+    network = build_network(case.family, case.size, 80).eval()
+    state, own = {}, network.state_dict()
+    for ours, theirs in network.source_names().items():
+        integer = theirs.endswith("num_batches_tracked")
+        shape = tuple(own[ours].shape)
+        state[ours] = own[ours] if integer else torch.from_numpy(filled(theirs, shape, entry.get("conv_gain", 1.0)))
+    network.load_state_dict(state)
+    return network
+
+
+def worst(ours: Tensor, theirs: np.ndarray) -> float:
+    assert tuple(ours.shape) == theirs.shape
+    return float(np.abs(ours.numpy() - theirs).max())
+
+
+def to_corners(boxes: np.ndarray) -> np.ndarray:
+    center, half = boxes[..., :2], boxes[..., 2:] / 2
+    return np.concatenate([center - half, center + half], -1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_predictions_equal_the_published_ones(name: str) -> None:
+    case, arrays = CASES[name], golden(name)
+    network = golden_network(case, golden_entry(name))
+    with torch.no_grad():
+        features = network.features(torch.from_numpy(golden_image()))
+        raw, auxiliary = network.head.main(features), network.head.auxiliary(features)
+        boxes, scores = decode(network, raw)
+
+    expected = case.raw(arrays, case.prefix, len(network.strides))
+    errors = [worst(*pair) for pair in zip(raw, expected, strict=True)]
+    if case.auxiliary is not None:
+        expected = case.raw(arrays, case.auxiliary, len(network.strides))
+        errors += [worst(*pair) for pair in zip(auxiliary, expected, strict=True)]
+    expected_boxes, expected_scores = case.boxes(arrays[case.decoded])
+    box_error = worst(boxes, expected_boxes if case.corners else to_corners(expected_boxes))
+    score_error = worst(scores, expected_scores)
+    print(f"{name}: raw {max(errors):.1e}, boxes {box_error:.1e} px, scores {score_error:.1e}")
+    assert max(errors) < RAW_TOLERANCE
+    assert box_error < BOX_TOLERANCE
+    assert score_error < SCORE_TOLERANCE
+
+
+def test_every_family_has_a_golden() -> None:
+    assert {case.family for case in CASES.values()} == set(FAMILIES)
