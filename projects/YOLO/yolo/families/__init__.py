@@ -1,5 +1,5 @@
 """Families of networks as tables."""
 
-from . import yolov8
+from . import yolov3, yolov5, yolov8, yolox
 from .registry import FAMILIES, get_family, register_family
 from .table import Family, HeadTable, Layout, Row, Scale

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ..heads import AnchorFreeHead
+from ..heads import AnchorBasedHead, AnchorFreeHead
 from ..layers import SPP, SPPF, Bottleneck, C2f, C3, SeparableConv
 from .names import SourceNames
 
@@ -15,6 +15,7 @@ CHILDREN: Mapping[type[nn.Module], Mapping[str, str]] = {
     SPP: {"reduce": "cv1", "merge": "cv2"},
     SPPF: {"reduce": "cv1", "merge": "cv2"},
     SeparableConv: {"depthwise": "0", "pointwise": "1"},
+    AnchorBasedHead: {"predictors": "m"},
     AnchorFreeHead: {"branches.boxes": "cv2", "branches.classes": "cv3"},
 }
 

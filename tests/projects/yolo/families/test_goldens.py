@@ -59,6 +59,9 @@ class Case:
 
 CASES = {
     "yolov8n": Case("yolov8", "n", merged),
+    "yolox-nano": Case("yolox", "nano", plain, objectness_rows),
+    "yolov5n": Case("yolov5", "n", by_anchor, objectness_rows),
+    "yolov3-tiny": Case("yolov3", "tiny", by_anchor, objectness_rows),
 }
 
 
