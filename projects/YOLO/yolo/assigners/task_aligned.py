@@ -16,7 +16,7 @@ _EPS = 1e-9
 class TaskAlignedAssigner:
     """Anchors that classify and localise an object well become its positives.
 
-    Metric ``t = s^alpha u^beta`` (eq. 3) of the score s of the object's class and the overlap u (CIoU, at least 0). Each
+    Metric ``t = s^alpha u^beta`` (eq. 3) of the score s of the object's class and the overlap u (CIoU, 0 or more). Each
     object takes the ``topk`` anchors of largest t whose centres lie inside its box; an anchor that several objects want
     goes to the one it overlaps most. The class target is t scaled so that each object's largest is its largest u
     (section 3.2).

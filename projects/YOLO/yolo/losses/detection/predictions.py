@@ -50,7 +50,8 @@ class DensePredictions:
         for index, level in enumerate(levels):
             if level.shape[1] != channels:
                 raise ValueError(
-                    f"level {index} has {level.shape[1]} channels; 4 sides x {bins} bins + {num_classes} classes need {channels}"
+                    f"level {index} has {level.shape[1]} channels; "
+                    f"4 sides x {bins} bins + {num_classes} classes need {channels}"
                 )
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         points, steps = anchor_points(shapes, strides, levels[0].device)
