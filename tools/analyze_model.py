@@ -9,9 +9,10 @@ import itertools
 
 import torch
 
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.engine.preflight import register_configured_datasets
 from detectron2.modeling import build_model
+from detectron2.projects import read_config
 from detectron2.utils.analysis import FlopCountAnalysis, activation_count_operators, parameter_count_table
 from detectron2.utils.env import resolve_device
 from detectron2.utils.logger import setup_logger
@@ -28,9 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args.config_file, args.opts)
     register_configured_datasets(cfg)
     cfg.MODEL.DEVICE = resolve_device("auto")
     cfg.freeze()

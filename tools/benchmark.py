@@ -18,6 +18,7 @@ from detectron2.data import DatasetFromList, build_detection_test_loader, build_
 from detectron2.engine import HookBase, SimpleTrainer, default_argument_parser
 from detectron2.engine.preflight import check_config, register_configured_datasets
 from detectron2.modeling import build_model
+from detectron2.projects import read_config
 from detectron2.solver import build_optimizer
 from detectron2.utils.logger import setup_logger
 
@@ -25,11 +26,8 @@ logger = logging.getLogger("detectron2.benchmark")
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
-    from detectron2.config import get_cfg
 
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args.config_file, args.opts)
     register_configured_datasets(cfg)
     cfg = check_config(cfg)
     cfg.freeze()

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.data.detection_utils import read_image
 from detectron2.engine import DefaultPredictor
 from detectron2.engine.preflight import register_configured_datasets
+from detectron2.projects import read_config
 from detectron2.utils.logger import setup_logger
 from detectron2.utils.visualizer import ColorMode, Visualizer
 
@@ -37,9 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args.config_file, args.opts)
     register_configured_datasets(cfg)
     for node in (cfg.MODEL.RETINANET, cfg.MODEL.ROI_HEADS, cfg.MODEL.FCOS):
         node.SCORE_THRESH_TEST = args.confidence_threshold

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from detectron2.checkpoint import DetectionCheckpointer, PeriodicCheckpointer
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader
 from detectron2.engine import (
     create_ddp_model,
@@ -25,6 +25,7 @@ from detectron2.engine import (
 )
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset, print_csv_format
 from detectron2.modeling import build_model
+from detectron2.projects import read_config
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
@@ -88,10 +89,7 @@ def train(cfg: CfgNode, model: nn.Module, loader: Iterable[Any], resume: bool = 
 
 def main(args: argparse.Namespace) -> dict[str, Any]:
     """One process: trains unless ``eval_only``, then evaluates."""
-    cfg = get_cfg()
-    if args.config_file:
-        cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts or [])
+    cfg = read_config(args.config_file, args.opts or [])
     cfg.freeze()
     default_setup(cfg, args)
     model = build_model(cfg)

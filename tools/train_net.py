@@ -9,10 +9,11 @@ import os
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup, launch
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, verify_results
+from detectron2.projects import read_config
 from detectron2.utils import comm
 
 COCO_TASKS = ("coco",)
@@ -47,10 +48,7 @@ class Trainer(DefaultTrainer):
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The config of a command line, checked; logging, seeds and the output folder are ready afterwards."""
-    cfg = get_cfg()
-    if args.config_file:
-        cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts or [])
+    cfg = read_config(args.config_file, args.opts or [])
     if cfg.TEST.AUG.ENABLED:
         raise ValueError("TEST.AUG.ENABLED: test-time augmentation is not available yet; set it to False")
     if args.eval_only and not cfg.DATASETS.TEST:

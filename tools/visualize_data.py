@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, build_detection_train_loader
 from detectron2.data.detection_utils import convert_image_to_rgb, filter_empty_instances, read_image
 from detectron2.engine.preflight import register_configured_datasets
+from detectron2.projects import read_config
 from detectron2.utils.logger import setup_logger
 from detectron2.utils.visualizer import VisImage, Visualizer
 
@@ -31,9 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args.config_file, args.opts)
     register_configured_datasets(cfg)
     cfg.freeze()
     return cfg

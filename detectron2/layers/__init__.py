@@ -4,7 +4,7 @@ from .aspp import ASPP
 from .batch_norm import CycleBatchNormList, FrozenBatchNorm2d, NaiveSyncBatchNorm, get_norm
 from .blocks import CNNBlockBase, DepthwiseSeparableConv2d
 from .deform_conv import DeformConv, ModulatedDeformConv
-from .elementwise import Add, UpsampleTo
+from .elementwise import Add, Concat, UpsampleTo
 from .losses import ciou_loss, diou_loss
 from .mask_ops import paste_masks_in_image
 from .nms import batched_nms, nms
@@ -29,6 +29,7 @@ __all__ = [
     "Add",
     "BatchNorm2d",
     "CNNBlockBase",
+    "Concat",
     "Conv2d",
     "ConvTranspose2d",
     "CycleBatchNormList",

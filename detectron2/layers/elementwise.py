@@ -1,5 +1,8 @@
 """Parameter-free steps between layers, as modules, so that each can be found by name and replaced on its own."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,6 +24,25 @@ class Add(nn.Module):
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
+
+
+class Concat(nn.Module):
+    """Joins feature maps along one dimension."""
+
+    def __init__(self, dim: int = 1) -> None:
+        """
+        Args:
+            dim: the dimension to join along; 1 is the channels.
+        """
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Maps ``Tensor[N, C_i, H, W]`` -> ``Tensor[N, sum of C_i, H, W]`` (for ``dim=1``)."""
+        return torch.cat(list(tensors), self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class UpsampleTo(nn.Module):
