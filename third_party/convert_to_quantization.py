@@ -14,12 +14,13 @@ from torch import nn
 
 from detectron2.config import CfgNode, get_cfg
 from detectron2.layers.deform_conv import DeformConv, ModulatedDeformConv
-from detectron2.layers.elementwise import Add, UpsampleTo
+from detectron2.layers.elementwise import Add, Concat, UpsampleTo
 from detectron2.layers.wrappers import Conv2d
+from detectron2.projects import read_config
 
 from .quantization import QuantConfig, Report, prepare, register_converter, register_pass_through
 from .quantization.legacy import split_legacy, translate_legacy
-from .quantization.modules import QuantAdd, QuantConv2d, QuantDeformConv
+from .quantization.modules import QuantAdd, QuantConcat, QuantConv2d, QuantDeformConv
 from .quantization.transform import survey
 
 # Keys of the node that are not the engine's.
@@ -29,6 +30,7 @@ register_converter(Conv2d, QuantConv2d.from_float)
 register_converter(DeformConv, QuantDeformConv.from_float)
 register_converter(ModulatedDeformConv, QuantDeformConv.from_float)
 register_converter(Add, QuantAdd.from_float, kind="elementwise")
+register_converter(Concat, QuantConcat.from_float, kind="elementwise")
 register_pass_through(UpsampleTo, lambda module: module.mode == "nearest")
 
 
@@ -121,9 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     if not os.path.isfile(parsed.config_file):
         parser.error(f"--config-file {parsed.config_file}: there is no such file")
-    cfg = get_cfg()
-    cfg.merge_from_file(parsed.config_file)
-    cfg.merge_from_list([part for part in parsed.opts if part != "--"])
+    cfg = read_config(parsed.config_file, [part for part in parsed.opts if part != "--"])
     print(describe(cfg, dry_run=parsed.dry_run))
 
 
