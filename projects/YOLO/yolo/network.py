@@ -108,8 +108,9 @@ class YOLONetwork(nn.Module):
             image: ``Tensor[N, in_channels, H, W]``; H and W are multiples of the largest stride.
 
         Returns:
-            ``Tensor[N, C, H / stride, W / stride]`` for each level (layout of the channels: :mod:`.decode`). In training
-            mode heads with auxiliary predictions (``head.has_auxiliary``) give as many maps again, behind the others.
+            ``Tensor[N, C, H / stride, W / stride]`` for each level; :mod:`.decode` has the layout of the channels. In
+            training mode heads with auxiliary predictions (``head.has_auxiliary``) give as many maps again, behind the
+            others.
         """
         return self.head(self.features(image))
 

@@ -18,12 +18,16 @@ class SourceNames:
 
     Attributes:
         prefix: name of a row by its index; the head counts as the row behind the last.
-        children: for each block class, the published name of a child (a dotted path reaches further down). Children
-            that are not listed keep their name; an empty name leaves the level out.
+        children: for each block class, the published name of a child or a parameter (a dotted path reaches further
+            down). What is not listed keeps its name; an empty name leaves the level out. Derived classes inherit.
     """
 
     prefix: Callable[[int], str]
     children: Mapping[type[nn.Module], Mapping[str, str]]
+
+    def table_of(self, block: type) -> Mapping[str, str]:
+        """The entry of a block class, or of the nearest of its bases that has one."""
+        return next((self.children[base] for base in block.__mro__ if base in self.children), {})
 
 
 def is_constant(source_name: str) -> bool:
@@ -50,13 +54,12 @@ def _walk(
 ) -> list[tuple[str, str]]:
     if isinstance(module, Conv2d) and module.norm is not None:
         return _conv_names(module, ours, theirs)
-    found = [(_join(ours, name), _join(theirs, name)) for name in _own_tensors(module)]
-    table = {**names.children.get(type(module), {}), **inherited}
+    table = {**names.table_of(type(module)), **inherited}
+    found = [(_join(ours, name), _join(theirs, table.get(name, name))) for name in _own_tensors(module)]
     for child, submodule in module.named_children():
         below = {key[len(child) + 1 :]: value for key, value in table.items() if key.startswith(child + ".")}
         name = "" if below else table.get(child, child)
-        deeper = {key: value for key, value in below.items()}
-        found += _walk(submodule, _join(ours, child), _join(theirs, name), names, deeper)
+        found += _walk(submodule, _join(ours, child), _join(theirs, name), names, below)
     return found
 
 

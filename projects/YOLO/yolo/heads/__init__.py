@@ -3,4 +3,5 @@
 from .anchor_based import AnchorBasedHead
 from .anchor_free import AnchorFreeHead
 from .base import DetectionHead, HeadKind
+from .end_to_end import EndToEndHead
 from .yolox import YOLOXHead

@@ -49,7 +49,7 @@ def conv_bn_act(
         activation: makes the activation; None for none.
 
     Returns:
-        the layer, ``Tensor[N, in, H, W]`` -> ``Tensor[N, out, H / stride, W / stride]``; its normalisation is ``.norm``.
+        the layer, ``Tensor[N, in, H, W]`` -> ``Tensor[N, out, H / stride, W / stride]``, with attribute ``norm``.
     """
     return Conv2d(
         in_channels,

@@ -2,14 +2,18 @@
 
 import pytest
 import torch
-
 from detectron2.projects.yolo.families import FAMILIES
 from detectron2.projects.yolo.families.names import is_constant
 from detectron2.projects.yolo.network import YOLONetwork, build_network
+
 from tests.projects.yolo.facts import fact
 
 # Family here -> family in the facts, and name of a size there.
 MODELS = {
+    "yolo11": ("yolo11 (ultralytics 8.4.190)", "yolo11{}"),
+    "yolo12": ("yolo12 (ultralytics 8.4.190)", "yolo12{}"),
+    "yolo26": ("yolo26 (ultralytics 8.4.190)", "yolo26{}"),
+    "yolov10": ("yolov10 (ultralytics 8.4.190)", "yolov10{}"),
     "yolov3": ("yolov3 (ultralytics/yolov3)", "yolov3-{}"),
     "yolov5": ("yolov5 (ultralytics/yolov5)", "yolov5{}"),
     "yolov8": ("yolov8 (ultralytics 8.4.190)", "yolov8{}"),
@@ -17,6 +21,11 @@ MODELS = {
 }
 # Published state dict -> family and size.
 STATE_DICTS = {
+    "yolo11n": ("yolo11", "n"),
+    "yolo12n": ("yolo12", "n"),
+    "yolo26n": ("yolo26", "n"),
+    "yolov10n": ("yolov10", "n"),
+    "yolov10n-thu": ("yolov10", "n"),
     "yolov3-tiny": ("yolov3", "tiny"),
     "yolov5-n": ("yolov5", "n"),
     "yolov5-s": ("yolov5", "s"),

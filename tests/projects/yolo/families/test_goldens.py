@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from detectron2.projects.yolo.decode import decode
 from detectron2.projects.yolo.families import FAMILIES
 from detectron2.projects.yolo.network import YOLONetwork, build_network
+from torch import Tensor
+
 from tests.projects.yolo.facts import filled, golden, golden_entry, golden_image
 
 RAW_TOLERANCE = 2e-5
@@ -58,6 +58,17 @@ class Case:
 
 
 CASES = {
+    "yolo11n": Case("yolo11", "n", merged),
+    "yolo12n": Case("yolo12", "n", merged),
+    "yolo26n": Case(
+        "yolo26", "n", merged, prefix="one2one_", auxiliary="one2many_", decoded="one2one_decoded_xyxy", corners=True
+    ),
+    "yolov10n": Case(
+        "yolov10", "n", merged, prefix="one2one_", auxiliary="one2many_", decoded="one2one_decoded_xyxy", corners=True
+    ),
+    "yolov10n-original": Case(
+        "yolov10", "n", plain, prefix="one2one_", auxiliary="one2many_", decoded="one2one_decoded_xywh"
+    ),
     "yolov8n": Case("yolov8", "n", merged),
     "yolox-nano": Case("yolox", "nano", plain, objectness_rows),
     "yolov5n": Case("yolov5", "n", by_anchor, objectness_rows),
