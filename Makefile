@@ -18,8 +18,10 @@ export OMP_WAIT_POLICY
 VENV_PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV_PYTHON) -m pip --quiet --quiet --disable-pip-version-check --no-input
-NATIVE_SOURCES := $(shell find detectron2/layers/csrc third_party/quantization/functional/csrc -type f) setup.py
-NATIVE_LIBRARIES := detectron2/_native_cpu.so third_party/quantization/_native_cpu.so
+NATIVE_FOLDERS := detectron2/layers/csrc third_party/quantization/functional/csrc projects/YOLO/yolo/nms/csrc
+NATIVE_SOURCES := $(shell find $(NATIVE_FOLDERS) -type f) setup.py
+NATIVE_LIBRARIES := detectron2/_native_cpu.so third_party/quantization/_native_cpu.so \
+  projects/YOLO/yolo/nms/_native_cpu.so
 
 .PHONY: quickstart test native lint bench install
 .DELETE_ON_ERROR:

@@ -23,6 +23,8 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("detectron2", "layers", "csrc")
 QUANTIZATION_CSRC = Path("third_party", "quantization", "functional", "csrc")
+YOLO = Path("projects", "YOLO", "yolo")  # the package detectron2.projects.yolo
+NMS_CSRC = YOLO / "nms" / "csrc"
 CONFIGS = Path("detectron2", "model_zoo", "configs")
 STABLE_ABI = "TORCH_TARGET_VERSION", "0x020b000000000000"  # the oldest torch that the libraries load with: 2.11
 # Baseline instructions, no fast-math, no contraction to fused multiply-add: the same bits on every machine.
@@ -32,8 +34,9 @@ HOST_FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "
 def requested_libraries() -> list[str]:
     """Names of the native libraries to build, with their packages."""
     choice = os.environ.get("DETECTRON2_NATIVE", "1" if "build_ext" in sys.argv else "0")
-    cpu = ["detectron2._native_cpu", "third_party.quantization._native_cpu"]
-    libraries = {"0": [], "1": cpu, "cuda": [*cpu, "detectron2._native_cuda"]}
+    packages = ["detectron2", "detectron2.projects.yolo.nms"]
+    cpu = [f"{package}._native_cpu" for package in (*packages, "third_party.quantization")]
+    libraries = {"0": [], "1": cpu, "cuda": [*cpu, *(f"{package}._native_cuda" for package in packages)]}
     if choice not in libraries:
         raise SystemExit(f"DETECTRON2_NATIVE={choice}: allowed are {', '.join(libraries)}")
     return libraries[choice]
@@ -43,9 +46,11 @@ def native_extensions() -> list[Extension]:
     sources = {
         "detectron2._native_cpu": [CSRC / "library_cpu.cpp", CSRC / "roi_align" / "roi_align_cpu.cpp"],
         "detectron2._native_cuda": [CSRC / "roi_align" / "roi_align_cuda.cu"],
+        "detectron2.projects.yolo.nms._native_cpu": sorted(NMS_CSRC.glob("*.cpp")),
+        "detectron2.projects.yolo.nms._native_cuda": sorted(NMS_CSRC.glob("*.cu")),
         "third_party.quantization._native_cpu": sorted(QUANTIZATION_CSRC.glob("*.cpp")),
     }
-    headers = [str(path) for root in (CSRC, QUANTIZATION_CSRC) for path in sorted(root.rglob("*.h"))]
+    headers = [str(path) for root in (CSRC, NMS_CSRC, QUANTIZATION_CSRC) for path in sorted(root.rglob("*.*h"))]
     return [
         Extension(name, [str(path) for path in sources[name]], depends=headers, define_macros=[STABLE_ABI])
         for name in requested_libraries()
@@ -137,6 +142,7 @@ class PlatformWheel(bdist_wheel):
 
 
 setup(
+    package_dir={"detectron2.projects.yolo": str(YOLO)},
     ext_modules=native_extensions(),
     cmdclass={"build_ext": BuildNative, "build_py": BuildPython, "bdist_wheel": PlatformWheel},
 )
