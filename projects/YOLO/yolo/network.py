@@ -40,6 +40,7 @@ class YOLONetwork(nn.Module):
         self._sources = [absolute_sources(index, row.sources) for index, row in enumerate(layout.rows)]
         self._head_sources = layout.head.sources
         self._kept = {source for sources in self._sources for source in sources} | set(self._head_sources)
+        self._needed = ancestors(self._sources, self._head_sources[: len(layout.head.strides)])
 
         self.layers = nn.ModuleList()
         channels: list[int] = []
@@ -87,19 +88,24 @@ class YOLONetwork(nn.Module):
             raise ValueError(f"height and width must be multiples of {max(self.strides)}, not {height} and {width}")
         return [(self.head.out_channels, height // stride, width // stride) for stride in self.strides]
 
-    def features(self, image: Tensor) -> list[Tensor]:
+    def features(self, image: Tensor, auxiliary: bool | None = None) -> list[Tensor]:
         """The feature maps that the head reads.
 
         Args:
             image: ``Tensor[N, in_channels, H, W]``; H and W are multiples of the largest stride.
+            auxiliary: include those that only auxiliary predictions need; None in training mode alone.
         """
+        everything = self.training if auxiliary is None else auxiliary
         outputs: dict[int, Tensor] = {-1: image}
         for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
+            if not everything and index not in self._needed:
+                continue
             inputs = [outputs[source] for source in sources]
             output = layer(inputs[0] if len(inputs) == 1 else inputs)
             if index in self._kept:
                 outputs[index] = output
-        return [outputs[source] for source in self._head_sources]
+        wanted = self._head_sources if everything else self._head_sources[: len(self.strides)]
+        return [outputs[source] for source in wanted]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Raw predictions.
@@ -135,6 +141,18 @@ class YOLONetwork(nn.Module):
 def absolute_sources(index: int, sources: Sequence[int]) -> tuple[int, ...]:
     """Sources of the row ``index`` counted from the first row; -1 is then the image."""
     return tuple(index + source if source < 0 else source for source in sources)
+
+
+def ancestors(sources: Sequence[tuple[int, ...]], rows: Sequence[int]) -> frozenset[int]:
+    """The given rows and all those that they depend on; ``sources`` are those of each row, counted from the first."""
+    found: set[int] = set()
+    waiting = list(rows)
+    while waiting:
+        row = waiting.pop()
+        if row >= 0 and row not in found:
+            found.add(row)
+            waiting += sources[row]
+    return frozenset(found)
 
 
 def build_row(row: Row, in_channels: Sequence[int], scale: Scale) -> tuple[nn.Module, int]:

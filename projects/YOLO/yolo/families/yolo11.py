@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..heads import AnchorFreeHead
+from ..heads import AnchorFreeHead, BranchStyle
 from ..layers import C2PSA, SPPF, C3k2, conv_bn_act
 from ..layers.c3k2 import Inner
 from .registry import register_family
@@ -17,6 +17,7 @@ SCALES: Mapping[str, Scale] = {
     "x": Scale(1.00, 1.50, 512),
 }
 _LARGE = ("m", "l", "x")
+_STYLE = BranchStyle(separable_classes=True)
 
 
 def shallow_inner(size: str) -> Inner:
@@ -56,7 +57,7 @@ def _layout(size: str) -> Layout:
         concat(-1, 10),
         row(C3k2, 1024, 2, inner="c3"),
     )
-    return Layout(rows, HeadTable(AnchorFreeHead, (16, 19, 22), (8, 16, 32), {"separable_classes": True}))
+    return Layout(rows, HeadTable(AnchorFreeHead, (16, 19, 22), (8, 16, 32), {"style": _STYLE}))
 
 
 YOLO11 = register_family(Family(name="yolo11", scales=SCALES, layout=_layout, names=ultralytics_names))

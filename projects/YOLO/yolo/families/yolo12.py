@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..heads import AnchorFreeHead
+from ..heads import AnchorFreeHead, BranchStyle
 from ..layers import C3k2, ResidualELAN
 from .registry import register_family
 from .table import Family, HeadTable, Layout, concat, row, upsample
@@ -10,6 +10,7 @@ from .ultralytics_names import ultralytics_names
 from .yolo11 import SCALES, down, shallow_inner
 
 _RESIDUAL = ("l", "x")
+_STYLE = BranchStyle(separable_classes=True)
 
 
 def _layout(size: str) -> Layout:
@@ -38,7 +39,7 @@ def _layout(size: str) -> Layout:
         concat(-1, 8),
         row(C3k2, 1024, 2, inner="c3"),
     )
-    return Layout(rows, HeadTable(AnchorFreeHead, (14, 17, 20), (8, 16, 32), {"separable_classes": True}))
+    return Layout(rows, HeadTable(AnchorFreeHead, (14, 17, 20), (8, 16, 32), {"style": _STYLE}))
 
 
 YOLO12 = register_family(Family(name="yolo12", scales=SCALES, layout=_layout, names=ultralytics_names))

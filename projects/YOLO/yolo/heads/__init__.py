@@ -3,5 +3,6 @@
 from .anchor_based import AnchorBasedHead
 from .anchor_free import AnchorFreeHead
 from .base import DetectionHead, HeadKind
+from .branches import BranchStyle
 from .end_to_end import EndToEndHead
 from .yolox import YOLOXHead

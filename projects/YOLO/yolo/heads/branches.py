@@ -1,7 +1,8 @@
 """Separate branches for boxes and classes on every level."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,21 @@ from detectron2.layers import Conv2d
 
 from ..layers import SeparableConv, conv_bn_act
 from .base import REFERENCE_SIZE
+
+
+@dataclass(frozen=True)
+class BranchStyle:
+    """What differs between the families.
+
+    Attributes:
+        box_groups: groups of the box branch behind its first convolution.
+        separable_classes: depthwise separable convolutions in the class branch.
+        class_width: hidden channels of the class branch, from the channels of the finest level and the classes.
+    """
+
+    box_groups: int = 1
+    separable_classes: bool = False
+    class_width: Callable[[int, int], int] = lambda channels, classes: max(channels, min(classes, 100))
 
 
 class DecoupledBranches(nn.Module):
@@ -22,10 +38,7 @@ class DecoupledBranches(nn.Module):
         strides: Sequence[int],
         *,
         reg_max: int,
-        box_channels: int,
-        class_channels: int,
-        box_groups: int = 1,
-        separable_classes: bool = False,
+        style: BranchStyle,
     ) -> None:
         """
         Args:
@@ -33,22 +46,23 @@ class DecoupledBranches(nn.Module):
             num_classes: number of classes.
             strides: input pixels per cell, for each level.
             reg_max: bins of a box side.
-            box_channels, class_channels: hidden channels of the two branches.
-            box_groups: groups of the box branch behind its first convolution.
-            separable_classes: depthwise separable convolutions in the class branch.
+            style: what differs between the families.
         """
         super().__init__()
+        box_channels = max(16, in_channels[0] // 4, 4 * reg_max)
+        class_channels = style.class_width(in_channels[0], num_classes)
+        groups = style.box_groups
         self.boxes = nn.ModuleList(
             nn.Sequential(
                 conv_bn_act(channels, box_channels, kernel_size=3),
-                conv_bn_act(box_channels, box_channels, kernel_size=3, groups=box_groups),
-                Conv2d(box_channels, 4 * reg_max, 1, groups=box_groups),
+                conv_bn_act(box_channels, box_channels, kernel_size=3, groups=groups),
+                Conv2d(box_channels, 4 * reg_max, 1, groups=groups),
             )
             for channels in in_channels
         )
         self.classes = nn.ModuleList(
             nn.Sequential(
-                *_class_convs(channels, class_channels, separable_classes), Conv2d(class_channels, num_classes, 1)
+                *_class_convs(channels, class_channels, style.separable_classes), Conv2d(class_channels, num_classes, 1)
             )
             for channels in in_channels
         )
@@ -71,13 +85,3 @@ def _class_convs(in_channels: int, hidden: int, separable: bool) -> list[nn.Modu
     if separable:
         return [SeparableConv(in_channels, hidden), SeparableConv(hidden, hidden)]
     return [conv_bn_act(in_channels, hidden, kernel_size=3), conv_bn_act(hidden, hidden, kernel_size=3)]
-
-
-def box_width(first_channels: int, reg_max: int) -> int:
-    """Hidden channels of the box branch of YOLOv8, from the channels of the finest level."""
-    return max(16, first_channels // 4, 4 * reg_max)
-
-
-def class_width(first_channels: int, num_classes: int) -> int:
-    """Hidden channels of the class branch of YOLOv8, from the channels of the finest level."""
-    return max(first_channels, min(num_classes, 100))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from .base import DetectionHead, HeadKind
-from .branches import DecoupledBranches, box_width, class_width
+from .branches import BranchStyle, DecoupledBranches
 
 
 class EndToEndHead(DetectionHead):
@@ -36,9 +36,7 @@ class EndToEndHead(DetectionHead):
             num_classes,
             strides,
             reg_max=reg_max,
-            box_channels=box_width(in_channels[0], reg_max),
-            class_channels=class_width(in_channels[0], num_classes),
-            separable_classes=True,
+            style=BranchStyle(separable_classes=True),
         )
         self.one_to_one = copy.deepcopy(self.one_to_many)
 

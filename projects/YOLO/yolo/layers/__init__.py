@@ -9,8 +9,11 @@ from .c3k2 import C3k2
 from .cib import C2fCIB, CompactInvertedBlock
 from .concat import Concat
 from .conv import batch_norm, conv_bn_act, depthwise, leaky_relu, relu, silu
+from .downsample import AConv, ADown
 from .focus import Focus
+from .gelan import GELAN
 from .reparam import LargeKernelConv, ReparamConv
+from .reversible import SideConv, SideFuse
 from .scdown import SCDown
 from .separable import SeparableConv
 from .spatial_pyramid import SPP, SPPF

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from detectron2.layers.elementwise import Add
 
 from .conv import conv_bn_act
+from .reparam import ReparamConv
 from .separable import SeparableConv
 
 
@@ -22,6 +23,7 @@ class Bottleneck(nn.Module):
         kernels: tuple[int, int] = (1, 3),
         expansion: float = 0.5,
         depthwise: bool = False,
+        reparameterized: bool = False,
     ) -> None:
         """
         Args:
@@ -30,11 +32,16 @@ class Bottleneck(nn.Module):
             kernels: sizes of the two convolutions.
             expansion: channels between the two, as a fraction of ``out_channels``.
             depthwise: make the second convolution a depthwise separable one.
+            reparameterized: make the first convolution a :class:`ReparamConv`, whatever the size in ``kernels``.
         """
         super().__init__()
         hidden = int(out_channels * expansion)
         second: Callable[..., nn.Module] = SeparableConv if depthwise else conv_bn_act
-        self.first = conv_bn_act(in_channels, hidden, kernel_size=kernels[0])
+        self.first = (
+            ReparamConv(in_channels, hidden)
+            if reparameterized
+            else conv_bn_act(in_channels, hidden, kernel_size=kernels[0])
+        )
         self.second = second(hidden, out_channels, kernel_size=kernels[1])
         self.add = Add() if shortcut and in_channels == out_channels else None
 

@@ -20,12 +20,13 @@ class C3(nn.Module):
         kernels: tuple[int, int] = (1, 3),
         expansion: float = 0.5,
         depthwise: bool = False,
+        reparameterized: bool = False,
     ) -> None:
         """
         Args:
             in_channels, out_channels: channels of the input and of the output.
             repeats: number of bottlenecks.
-            shortcut, kernels, depthwise: as of :class:`Bottleneck`.
+            shortcut, kernels, depthwise, reparameterized: as of :class:`Bottleneck`.
             expansion: channels of each branch, as a fraction of ``out_channels``.
         """
         super().__init__()
@@ -34,7 +35,15 @@ class C3(nn.Module):
         self.side = conv_bn_act(in_channels, hidden)
         self.blocks = nn.Sequential(
             *(
-                Bottleneck(hidden, hidden, shortcut=shortcut, kernels=kernels, expansion=1.0, depthwise=depthwise)
+                Bottleneck(
+                    hidden,
+                    hidden,
+                    shortcut=shortcut,
+                    kernels=kernels,
+                    expansion=1.0,
+                    depthwise=depthwise,
+                    reparameterized=reparameterized,
+                )
                 for _ in range(repeats)
             )
         )

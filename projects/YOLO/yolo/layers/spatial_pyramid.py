@@ -42,6 +42,7 @@ class SPPF(nn.Module):
         stages: int = 3,
         shortcut: bool = False,
         reduce_activation: bool = True,
+        hidden_channels: int | None = None,
     ) -> None:
         """
         Args:
@@ -50,9 +51,10 @@ class SPPF(nn.Module):
             stages: number of poolings.
             shortcut: add the input, if it has as many channels as the output.
             reduce_activation: an activation behind the first convolution.
+            hidden_channels: between the two convolutions; None for half of ``in_channels``.
         """
         super().__init__()
-        hidden = in_channels // 2
+        hidden = hidden_channels or in_channels // 2
         self.stages = stages
         self.reduce = conv_bn_act(in_channels, hidden, activation=silu if reduce_activation else None)
         self.pool = nn.MaxPool2d(window, stride=1, padding=window // 2)

@@ -10,6 +10,8 @@ from tests.projects.yolo.facts import fact
 
 # Family here -> family in the facts, and name of a size there.
 MODELS = {
+    "gelan": ("yolov9 (WongKinYiu/yolov9)", "gelan-{}"),
+    "yolov9": ("yolov9 (WongKinYiu/yolov9)", "yolov9-{}"),
     "yolo11": ("yolo11 (ultralytics 8.4.190)", "yolo11{}"),
     "yolo12": ("yolo12 (ultralytics 8.4.190)", "yolo12{}"),
     "yolo26": ("yolo26 (ultralytics 8.4.190)", "yolo26{}"),
@@ -21,6 +23,12 @@ MODELS = {
 }
 # Published state dict -> family and size.
 STATE_DICTS = {
+    "gelan-t": ("gelan", "t"),
+    "gelan-s": ("gelan", "s"),
+    "gelan-c": ("gelan", "c"),
+    "yolov9-t": ("yolov9", "t"),
+    "yolov9-s": ("yolov9", "s"),
+    "yolov9-c": ("yolov9", "c"),
     "yolo11n": ("yolo11", "n"),
     "yolo12n": ("yolo12", "n"),
     "yolo26n": ("yolo26", "n"),

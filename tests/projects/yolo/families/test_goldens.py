@@ -58,6 +58,8 @@ class Case:
 
 
 CASES = {
+    "gelan-t": Case("gelan", "t", plain),
+    "yolov9-t": Case("yolov9", "t", plain, prefix="main_", auxiliary="aux_", decoded="main_decoded"),
     "yolo11n": Case("yolo11", "n", merged),
     "yolo12n": Case("yolo12", "n", merged),
     "yolo26n": Case(
@@ -102,7 +104,7 @@ def test_predictions_equal_the_published_ones(name: str) -> None:
     case, arrays = CASES[name], golden(name)
     network = golden_network(case, golden_entry(name))
     with torch.no_grad():
-        features = network.features(torch.from_numpy(golden_image()))
+        features = network.features(torch.from_numpy(golden_image()), auxiliary=True)
         raw, auxiliary = network.head.main(features), network.head.auxiliary(features)
         boxes, scores = decode(network, raw)
 
