@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from detectron2.structures import Boxes, Instances, PolygonMasks
 
@@ -78,13 +77,19 @@ def resize_sample(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, An
     image = sample["image"]
     if tuple(image.shape[-2:]) == tuple(size):
         return sample
-    resized = F.interpolate(image[None].float(), size, mode="bilinear", align_corners=False)[0]
-    if image.dtype == torch.uint8:
-        resized = resized.round().clamp(0, 255)
-    result = {**sample, "image": resized.to(image.dtype)}
+    result = {**sample, "image": _resize_image(image, size)}
     if "instances" in sample:
         result["instances"] = _resize_instances(sample["instances"], size)
     return result
+
+
+def _resize_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    # By Pillow: PyTorch's result depends on the number of threads, which differs between workers and main process.
+    from PIL import Image
+
+    channels = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
+    resized = [Image.fromarray(c).resize((size[1], size[0]), Image.Resampling.BILINEAR) for c in channels]
+    return torch.from_numpy(np.stack(resized)).to(image.dtype)
 
 
 def _resize_instances(instances: Instances, size: tuple[int, int]) -> Instances:

@@ -99,7 +99,7 @@ class WarmupSchedule(LRScheduler):
         """Learning rate of every parameter group at the current iteration."""
         factor, progress = self._shape(min(self.last_epoch, self._max_iter - 1)), self._progress()
         starts = [group.get("warmup_lr", 0.0) for group in self.optimizer.param_groups]
-        return [start + (factor * base - start) * progress for start, base in zip(starts, self.base_lrs, strict=True)]
+        return [_between(start, factor * base, progress) for start, base in zip(starts, self.base_lrs, strict=True)]
 
     def step(self, epoch: int | None = None) -> None:
         """Goes on to the next iteration and sets rates and momenta."""
@@ -109,11 +109,16 @@ class WarmupSchedule(LRScheduler):
         progress = self._progress()
         for group, base in zip(self.optimizer.param_groups, self.base_momenta, strict=True):
             if base is not None:
-                _set_momentum(group, self._warmup_momentum + (base - self._warmup_momentum) * progress)
+                _set_momentum(group, _between(self._warmup_momentum, base, progress))
 
     def state_dict(self) -> dict[str, Any]:
         """What changes during training; the schedule itself comes from the config."""
         return {"base_lrs": self.base_lrs, "base_momenta": self.base_momenta, "last_epoch": self.last_epoch}
+
+
+def _between(start: float, end: float, progress: float) -> float:
+    # The end exactly: the sum below may differ from it by rounding.
+    return end if progress == 1.0 else start + (end - start) * progress
 
 
 def _momentum(group: dict[str, Any]) -> float | None:
