@@ -93,7 +93,8 @@ class AnchorMatcher:
     """Pair every object with anchors of like shape in the cells nearest to its centre.
 
     An anchor fits when ``max(r, 1/r) < ratio`` for the ratios r of both sides. It is taken in the cell that holds the
-    object's centre and in the neighbours whose border lies within ``reach`` of the centre.
+    object's centre and in the neighbours whose border lies within ``reach`` of the centre. A centre exactly on a border
+    has its own cell twice, which weighs it double, as in the published code.
 
     Args:
         anchors: per level (width, height) of each anchor, in pixels.

@@ -36,4 +36,4 @@ class Assignment:
             All zero and False.
         """
         zero = torch.zeros(scores.shape[:2], dtype=torch.int64, device=scores.device)
-        return cls(zero, torch.zeros_like(boxes), torch.zeros_like(scores), zero.bool(), zero)
+        return cls(zero, torch.zeros_like(boxes), torch.zeros_like(scores), zero.bool(), zero.clone())

@@ -56,8 +56,8 @@ class OTAAssigner:
         if self.scale_by_height:
             height, width = predictions[0].shape[2:4]
             objects = objects * objects.new_tensor((height / width, 1, height / width, 1))
-        boxes, scores = zip(*(map(_decoded, predictions, matches)), strict=True)
-        boxes, scores = torch.cat(boxes), torch.cat(scores)
+        decoded = [_decoded(*each) for each in zip(predictions, matches, strict=True)]
+        boxes, scores = (torch.cat(parts) for parts in zip(*decoded, strict=True))
         image = torch.cat([each.image for each in matches])
         owner = torch.full_like(image, -1)
         for index in range(len(targets.mask)):

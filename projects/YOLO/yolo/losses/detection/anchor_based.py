@@ -80,7 +80,8 @@ class AnchorDetectionLoss(nn.Module):
         """Loss of one batch.
 
         Args:
-            predictions: per level ``Tensor[N, anchors, H, W, 5 + K]``: box, objectness and class outputs.
+            predictions: per level ``Tensor[N, anchors * (5 + K), H, W]``: for each anchor box, objectness and class
+                outputs.
             targets: the objects.
             guide: predictions of a lead head, of the same shapes, whose costs OTA uses in place of ``predictions``.
 
@@ -88,21 +89,34 @@ class AnchorDetectionLoss(nn.Module):
             Scalars "loss_box", "loss_obj", "loss_cls", weighted; their sum is the loss.
 
         Raises:
-            ValueError: a level of another number of outputs.
+            ValueError: another number of levels, or a level with another number of channels.
         """
-        for index, level in enumerate(predictions):
-            if level.shape[-1] != 5 + self.num_classes:
-                raise ValueError(f"level {index} has {level.shape[-1]} outputs; 5 + {self.num_classes} are needed")
-        matches = self.matcher(targets, [(level.shape[2], level.shape[3]) for level in predictions])
+        levels = self._by_anchor(predictions)
+        matches = self.matcher(targets, [(level.shape[2], level.shape[3]) for level in levels])
         if self.ota is not None:
-            matches = self.ota(predictions if guide is None else guide, matches, targets)
-        terms = {name: predictions[0].new_zeros((), dtype=torch.float32) for name in self.gains}
-        for level, pairs, balance in zip(predictions, matches, self.balance, strict=True):
-            box, objectness, classes = self._level(level.float(), pairs, targets)
+            matches = self.ota(levels if guide is None else self._by_anchor(guide), matches, targets)
+        terms = {name: levels[0].new_zeros(()) for name in self.gains}
+        for level, pairs, balance in zip(levels, matches, self.balance, strict=True):
+            box, objectness, classes = self._level(level, pairs, targets)
             terms["loss_box"] = terms["loss_box"] + box
             terms["loss_obj"] = terms["loss_obj"] + balance * objectness
             terms["loss_cls"] = terms["loss_cls"] + classes
-        return finish(terms, self.gains, len(predictions[0]) if self.batch_scaled else None)
+        return finish(terms, self.gains, len(levels[0]) if self.batch_scaled else None)
+
+    def _by_anchor(self, predictions: Sequence[Tensor]) -> list[Tensor]:
+        """Levels as ``Tensor[N, anchors, H, W, 5 + K]`` in float32."""
+        if len(predictions) != len(self.balance):
+            raise ValueError(f"{len(predictions)} levels of predictions for {len(self.balance)} levels of anchors")
+        levels = []
+        for index, (level, anchors) in enumerate(zip(predictions, self.matcher.anchors, strict=True)):
+            channels = len(anchors) * (5 + self.num_classes)
+            if level.shape[1] != channels:
+                raise ValueError(
+                    f"level {index} has {level.shape[1]} channels; "
+                    f"{len(anchors)} anchors x (5 + {self.num_classes} classes) need {channels}"
+                )
+            levels.append(level.float().unflatten(1, (len(anchors), -1)).permute(0, 1, 3, 4, 2))
+        return levels
 
     def _level(self, level: Tensor, pairs: AnchorMatches, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
         """The three means. Sums over no pair are zeros that still reach the predictions."""

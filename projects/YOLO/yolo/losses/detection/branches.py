@@ -14,7 +14,7 @@ class BranchesLoss(nn.Module):
     YOLOv10 a one-to-many and a one-to-one head, weights 1 and 1 (2405.14458).
 
     Args:
-        losses: branch name to its loss.
+        losses: branch name to its loss, in the order of the head's predictions: what inference reads comes first.
         weights: branch name to its weight.
 
     Raises:
@@ -28,11 +28,13 @@ class BranchesLoss(nn.Module):
         self.losses = nn.ModuleDict(losses)
         self.weights = dict(weights)
 
-    def forward(self, predictions: Mapping[str, Sequence[Tensor]], targets: Targets) -> dict[str, Tensor]:
+    def forward(
+        self, predictions: Mapping[str, Sequence[Tensor]] | Sequence[Tensor], targets: Targets
+    ) -> dict[str, Tensor]:
         """Loss of one batch.
 
         Args:
-            predictions: branch name to its levels.
+            predictions: branch name to its levels, or the levels of all branches in one sequence.
             targets: the objects, the same for every branch.
 
         Returns:
@@ -41,10 +43,34 @@ class BranchesLoss(nn.Module):
         Raises:
             ValueError: predictions of other branches.
         """
-        if set(predictions) != set(self.weights):
-            raise ValueError(f"predictions are of {sorted(predictions)}; the branches are {sorted(self.weights)}")
+        split = split_branches(predictions, tuple(self.losses))
         return {
             f"{name}_{branch}": value * self.weights[branch]
             for branch, loss in self.losses.items()
-            for name, value in loss(predictions[branch], targets).items()
+            for name, value in loss(split[branch], targets).items()
         }
+
+
+def split_branches(
+    predictions: Mapping[str, Sequence[Tensor]] | Sequence[Tensor], names: Sequence[str]
+) -> Mapping[str, Sequence[Tensor]]:
+    """Name the branches of a head.
+
+    Args:
+        predictions: branch name to its levels, or the levels of all branches in one sequence, branch after branch.
+        names: of the branches, in that order.
+
+    Returns:
+        Branch name to its levels.
+
+    Raises:
+        ValueError: other branches, or a number of maps that does not divide evenly.
+    """
+    if isinstance(predictions, Mapping):
+        if set(predictions) != set(names):
+            raise ValueError(f"predictions are of {sorted(predictions)}; the branches are {sorted(names)}")
+        return predictions
+    levels, rest = divmod(len(predictions), len(names))
+    if rest or not levels:
+        raise ValueError(f"{len(predictions)} maps do not divide over the branches {list(names)}")
+    return {name: predictions[index * levels : (index + 1) * levels] for index, name in enumerate(names)}

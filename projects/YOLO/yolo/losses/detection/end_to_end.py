@@ -12,7 +12,8 @@ class EndToEndDetectionLoss(BranchesLoss):
     """``w loss_one_to_many + (1 - w) loss_one_to_one`` where w falls linearly from ``start`` to ``end``.
 
     Dense supervision matters early, the branch that is deployed matters late. Call ``set_epoch`` before each epoch.
-    YOLOv10's own constant weights (1, 1) are ``BranchesLoss`` with these branch names.
+    YOLOv10's own constant weights (1, 1) are ``BranchesLoss`` with these branch names. In one sequence, the predictions
+    of the one-to-one branch come first.
 
     Args:
         one_to_many: loss of the branch with many positives an object.
@@ -34,7 +35,7 @@ class EndToEndDetectionLoss(BranchesLoss):
         if epochs < 1:
             raise ValueError(f"epochs is {epochs}; it must be 1 or more")
         super().__init__(
-            {ONE_TO_MANY: one_to_many, ONE_TO_ONE: one_to_one}, {ONE_TO_MANY: start, ONE_TO_ONE: 1 - start}
+            {ONE_TO_ONE: one_to_one, ONE_TO_MANY: one_to_many}, {ONE_TO_ONE: 1 - start, ONE_TO_MANY: start}
         )
         self.epochs = epochs
         self.start = start
@@ -53,4 +54,4 @@ class EndToEndDetectionLoss(BranchesLoss):
             raise ValueError(f"epoch is {epoch}; it must be 0 or more")
         left = max(1 - epoch / max(self.epochs - 1, 1), 0.0)
         weight = self.end + (self.start - self.end) * left
-        self.weights = {ONE_TO_MANY: weight, ONE_TO_ONE: 1 - weight}
+        self.weights = {ONE_TO_ONE: 1 - weight, ONE_TO_MANY: weight}

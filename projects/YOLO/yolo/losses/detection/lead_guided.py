@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ..targets import Targets
 from .anchor_based import AnchorDetectionLoss
+from .branches import split_branches
 
 MAIN = "main"
 AUX = "aux"
@@ -26,11 +27,13 @@ class LeadGuidedLoss(nn.Module):
         self.coarse = coarse
         self.weight = weight
 
-    def forward(self, predictions: Mapping[str, Sequence[Tensor]], targets: Targets) -> dict[str, Tensor]:
+    def forward(
+        self, predictions: Mapping[str, Sequence[Tensor]] | Sequence[Tensor], targets: Targets
+    ) -> dict[str, Tensor]:
         """Loss of one batch.
 
         Args:
-            predictions: "main" and "aux", each per level ``Tensor[N, anchors, H, W, 5 + K]``.
+            predictions: "main" and "aux", each per level ``Tensor[N, anchors * (5 + K), H, W]``, or in one sequence.
             targets: the objects.
 
         Returns:
@@ -39,9 +42,8 @@ class LeadGuidedLoss(nn.Module):
         Raises:
             ValueError: predictions of other branches.
         """
-        if set(predictions) != {MAIN, AUX}:
-            raise ValueError(f"predictions are of {sorted(predictions)}; allowed are {[AUX, MAIN]}")
-        fine = self.fine(predictions[MAIN], targets)
-        coarse = self.coarse(predictions[AUX], targets, guide=predictions[MAIN])
+        split = split_branches(predictions, (MAIN, AUX))
+        fine = self.fine(split[MAIN], targets)
+        coarse = self.coarse(split[AUX], targets, guide=split[MAIN])
         losses = {f"{name}_{MAIN}": value for name, value in fine.items()}
         return losses | {f"{name}_{AUX}": self.weight * value for name, value in coarse.items()}

@@ -19,8 +19,8 @@ class YOLOXLoss(nn.Module):
     """Overlap, objectness and class losses, all over the number of positives.
 
     ``iou = sum (1 - IoU^2)`` and ``cls = sum BCE(logits, IoU one_hot)`` over positives, ``obj = sum BCE`` over all
-    anchors, and with ``use_l1`` the absolute error of the raw box outputs over positives (the last epochs, section 2.1).
-    A raw box is ``((cx, cy) / s - cell, log((w, h) / s))``.
+    anchors, and with ``use_l1`` the absolute error of the raw box outputs over positives (for the last epochs). A raw
+    box is ``((cx, cy) / s - cell, log((w, h) / s))``.
 
     Args:
         num_classes: K.
