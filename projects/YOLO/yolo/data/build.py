@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch.utils.data import Dataset, IterableDataset, Sampler
+from torch.utils.data import IterableDataset, Sampler
 
 from detectron2.config import CfgNode
 from detectron2.data.build import build_detection_train_loader
@@ -15,12 +15,13 @@ from detectron2.utils import comm
 from .iteration_sampler import IterationDataset, IterationSampler
 from .multi_image_mapper import MultiImageMapper
 from .multi_scale import MultiScale
+from .records import Records
 
 __all__ = ["build_multi_image_loader", "build_yolo_train_loader"]
 
 
 def build_multi_image_loader(
-    dataset: Dataset,
+    dataset: Records,
     mapper: Callable[[dict[str, Any]], dict[str, Any]],
     *,
     total_batch_size: int,
@@ -33,7 +34,7 @@ def build_multi_image_loader(
     """An endless loader whose samples know their iteration.
 
     Args:
-        dataset: map-style, of dictionaries; the mapper should draw from the same one.
+        dataset: dictionaries by index; the mapper should draw from the same one.
         mapper: such as a :class:`MultiImageMapper`.
         total_batch_size: samples in a batch of all processes together.
         sampler: by default a :class:`TrainingSampler`.

@@ -78,16 +78,21 @@ class RandomHSV(T.Augmentation):
                 raise ValueError(f"the gain of {name} (INPUT.YOLO.HSV) is {gain}, but must lie in 0..1")
         if image_format not in _FORMATS:
             raise ValueError(f"INPUT.FORMAT is {image_format!r}, but INPUT.YOLO.HSV needs one of {', '.join(_FORMATS)}")
-        self._init(locals())
+        self.hue = hue
+        self.saturation = saturation
+        self.value = value
+        self.image_format = image_format
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any], image_format: str) -> "RandomHSV":
         """From ``INPUT.YOLO``: its key ``HSV``, three gains."""
-        return cls(*node["HSV"], image_format=image_format)
+        hue, saturation, value = node["HSV"]
+        return cls(hue, saturation, value, image_format)
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """A transform with gains drawn from NumPy's generator."""
-        hue, saturation, value = np.random.uniform(-1, 1, 3) * (self.hue, self.saturation, self.value)
-        if self.hue == self.saturation == self.value == 0:
+        gains = (self.hue, self.saturation, self.value)
+        if not any(gains):
             return NoOpTransform()
+        hue, saturation, value = np.random.uniform(-1, 1, 3) * gains
         return HSVTransform(hue, 1 + saturation, 1 + value, self.image_format)

@@ -12,6 +12,8 @@ from typing import Any
 
 from torch.utils.data import Dataset, Sampler
 
+from .records import Records
+
 __all__ = ["IterationDataset", "IterationIndex", "IterationSampler"]
 
 
@@ -72,7 +74,7 @@ class IterationDataset(Dataset):
         dataset: of dictionaries, which are not changed.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Records) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:

@@ -82,7 +82,12 @@ class Letterbox(T.Augmentation):
             raise ValueError(f"padding of a letterbox is {padding!r}, but must be one of {', '.join(_PADDINGS)}")
         if len(size) != 2 or min(size) < 1 or stride < 1:
             raise ValueError(f"a letterbox needs a positive (height, width) and stride, got {size} and {stride}")
-        self._init(locals())
+        self.size = size
+        self.padding = padding
+        self.stride = stride
+        self.center = center
+        self.scale_up = scale_up
+        self.fill = fill
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any], padding: str = "size") -> "Letterbox":

@@ -69,7 +69,8 @@ class Mosaic:
         merged = placed[0]
         for sample in placed[1:]:
             merged = merged.with_objects_of(sample, canvas)
-        return merged.select((merged.boxes[:, 2:] > merged.boxes[:, :2]).all(axis=1))
+        sides = merged.boxes[:, 2:] - merged.boxes[:, :2]
+        return merged.select(sides.min(axis=1) > 0)
 
 
 def _paste(canvas: np.ndarray, image: np.ndarray, top: int, left: int) -> None:

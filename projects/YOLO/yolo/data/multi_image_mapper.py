@@ -19,6 +19,7 @@ from .letterbox import Letterbox
 from .mixup import MixUp
 from .mosaic import Mosaic
 from .random_perspective import RandomPerspective
+from .records import Records
 from .sample import Sample, augment, load_sample, to_instances
 
 __all__ = ["MultiImageMapper"]
@@ -36,7 +37,7 @@ class MultiImageMapper:
 
     def __init__(
         self,
-        dataset: Sequence[dict[str, Any]],
+        dataset: Records,
         *,
         size: tuple[int, int],
         image_format: str,
@@ -103,7 +104,7 @@ class MultiImageMapper:
         self.use_instance_mask = use_instance_mask
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, dataset: Sequence[dict[str, Any]]) -> MultiImageMapper:
+    def from_config(cls, cfg: CfgNode, dataset: Records) -> MultiImageMapper:
         """From ``INPUT.YOLO``, ``INPUT.FORMAT``, ``MODEL.MASK_ON`` and ``SOLVER.MAX_ITER``.
 
         Raises:
@@ -112,7 +113,7 @@ class MultiImageMapper:
         if cfg.MODEL.KEYPOINT_ON:
             raise ValueError("MODEL.KEYPOINT_ON is True, but augmentation over several images does not move keypoints")
         node = cfg.INPUT.YOLO
-        last = [RandomHSV.from_node(node, cfg.INPUT.FORMAT)] if any(node.HSV) else []
+        last: list[Augmentation] = [RandomHSV.from_node(node, cfg.INPUT.FORMAT)] if any(node.HSV) else []
         for name, probability in (("horizontal", node.FLIP_HORIZONTAL), ("vertical", node.FLIP_VERTICAL)):
             if probability > 0:
                 last.append(T.RandomFlip(probability, horizontal=name == "horizontal", vertical=name == "vertical"))
@@ -175,15 +176,15 @@ class MultiImageMapper:
     def _compose(self, dataset_dict: dict[str, Any], several: bool) -> Sample:
         """A mosaic around an image, if ``several`` and by chance, or the image alone; of the mapper's size."""
         if several and self.mosaic is not None and np.random.uniform() < self.mosaic_probability:
-            return self._mosaic_of(dataset_dict)
+            return self._mosaic_of(self.mosaic, dataset_dict)
         sample = augment(load_sample(dataset_dict, self.image_format), self.letterbox)
         if self.perspective is not None and self.warp_single_images:
             sample = augment(sample, self.perspective, self.box_filter)
         return sample
 
-    def _mosaic_of(self, dataset_dict: dict[str, Any]) -> Sample:
-        dicts = [dataset_dict, *(self._another() for _ in range(self.mosaic.images - 1))]
-        sample = self.mosaic([augment(load_sample(d, self.image_format), self._fit) for d in dicts])
+    def _mosaic_of(self, mosaic: Mosaic, dataset_dict: dict[str, Any]) -> Sample:
+        dicts = [dataset_dict, *(self._another() for _ in range(mosaic.images - 1))]
+        sample = mosaic([augment(load_sample(d, self.image_format), self._fit) for d in dicts])
         if self.copy_paste is not None:
             sample = self.copy_paste(sample)
         return augment(sample, self.perspective or T.Resize(self.size), self.box_filter)

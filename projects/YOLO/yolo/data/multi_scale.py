@@ -32,7 +32,7 @@ class MultiScale:
             raise ValueError(f"INPUT.YOLO.MULTI_SCALE.RATIOS is {ratios}, but must be two positive, rising factors")
         if period < 1 or stride < 1:
             raise ValueError(f"period and stride of multi-scale training must be at least 1, got {period} and {stride}")
-        self.ratios = tuple(ratios)
+        self.ratios = (ratios[0], ratios[1])
         self.period = period
         self.stride = stride
 
@@ -44,7 +44,7 @@ class MultiScale:
     def size(self, base: tuple[int, int], iteration: int, seed: int) -> tuple[int, int]:
         """(height, width) of an iteration's images in pixels, ``base`` being that of ratio 1."""
         generator = np.random.default_rng((seed, iteration // self.period))
-        ratio = generator.uniform(*self.ratios)
+        ratio = generator.uniform(self.ratios[0], self.ratios[1])
         height, width = (max(1, round(side * ratio / self.stride)) * self.stride for side in base)
         return height, width
 
@@ -88,7 +88,8 @@ def _resize_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     from PIL import Image
 
     channels = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
-    resized = [Image.fromarray(c).resize((size[1], size[0]), Image.Resampling.BILINEAR) for c in channels]
+    place = (size[1], size[0])
+    resized = [np.asarray(Image.fromarray(c).resize(place, Image.Resampling.BILINEAR)) for c in channels]
     return torch.from_numpy(np.stack(resized)).to(image.dtype)
 
 

@@ -99,14 +99,24 @@ class RandomPerspective(T.Augmentation):
         output_size: tuple[int, int] | None = None,
         fill: float = FILL,
     ) -> None:
-        limits = {"degrees": (degrees, 180), "translate": (translate, 1), "shear": (shear, 89)}
-        limits["perspective"] = (perspective, MAX_PERSPECTIVE)
+        limits: dict[str, tuple[float, float]] = {
+            "degrees": (degrees, 180),
+            "translate": (translate, 1),
+            "shear": (shear, 89),
+            "perspective": (perspective, MAX_PERSPECTIVE),
+        }
         for name, (value, most) in limits.items():
             if not 0 <= value <= most:
                 raise ValueError(f"{name} of a random perspective is {value}, but must lie in 0..{most}")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale of a random perspective is {scale}, but must be two positive, rising factors")
-        self._init(locals())
+        self.degrees = degrees
+        self.translate = translate
+        self.scale = (scale[0], scale[1])
+        self.shear = shear
+        self.perspective = perspective
+        self.output_size = output_size
+        self.fill = fill
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any]) -> "RandomPerspective":

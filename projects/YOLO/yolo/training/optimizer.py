@@ -93,7 +93,7 @@ def build_yolo_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimize
         model, solver.BASE_LR, decay, node.SCHEDULE.WARMUP_BIAS_LR, tuple(_quantizer_options(model) or ())
     )
     name = choose_optimizer(node.OPTIMIZER, solver.MAX_ITER)
-    cls = maybe_add_gradient_clipping(cfg, getattr(torch.optim, name))
+    cls: Any = maybe_add_gradient_clipping(cfg, getattr(torch.optim, name))
     if name == "SGD":
         return cls(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, foreach=True)
     return cls(groups, lr=solver.BASE_LR, betas=(solver.MOMENTUM, 0.999), foreach=True)

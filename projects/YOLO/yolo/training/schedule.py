@@ -95,11 +95,13 @@ class WarmupSchedule(LRScheduler):
             return 1.0
         return (self.last_epoch / self._warmup_iters) ** self._power
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | torch.Tensor]:
         """Learning rate of every parameter group at the current iteration."""
         factor, progress = self._shape(min(self.last_epoch, self._max_iter - 1)), self._progress()
         starts = [group.get("warmup_lr", 0.0) for group in self.optimizer.param_groups]
-        return [_between(start, factor * base, progress) for start, base in zip(starts, self.base_lrs, strict=True)]
+        return [
+            _between(start, factor * float(base), progress) for start, base in zip(starts, self.base_lrs, strict=True)
+        ]
 
     def step(self, epoch: int | None = None) -> None:
         """Goes on to the next iteration and sets rates and momenta."""

@@ -109,9 +109,9 @@ def test_the_seed_of_the_loader_makes_other_samples(records: list[dict]) -> None
 class Recorder(MultiImageMapper):
     """Remembers which samples were made of several images."""
 
-    def _mosaic_of(self, dataset_dict: dict[str, Any]) -> Any:
+    def _mosaic_of(self, *arguments: Any) -> Any:
         self.several = True
-        return super()._mosaic_of(dataset_dict)
+        return super()._mosaic_of(*arguments)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         self.several = False
