@@ -53,7 +53,15 @@ def nms_padded(
         ValueError: shapes, types or settings other than these, or tensors on different devices.
     """
     arguments = _checked(
-        boxes, scores, labels, iou_threshold, score_threshold, max_candidates, max_detections, class_agnostic, multi_label
+        boxes,
+        scores,
+        labels,
+        iou_threshold,
+        score_threshold,
+        max_candidates,
+        max_detections,
+        class_agnostic,
+        multi_label,
     )
     return PaddedDetections(*torch.ops.detectron2_yolo.nms_padded(*arguments))
 
@@ -83,7 +91,15 @@ def nms(
         ValueError: see :func:`nms_padded`.
     """
     arguments = _checked(
-        boxes, scores, labels, iou_threshold, score_threshold, max_candidates, max_detections, class_agnostic, multi_label
+        boxes,
+        scores,
+        labels,
+        iou_threshold,
+        score_threshold,
+        max_candidates,
+        max_detections,
+        class_agnostic,
+        multi_label,
     )
     return Detections(*torch.ops.detectron2_yolo.nms(*arguments))
 

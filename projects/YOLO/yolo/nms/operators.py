@@ -31,13 +31,12 @@ def _fake_padded(
     multi_label: bool,
 ) -> tuple[Tensor, ...]:
     images, rows = boxes.shape[0], max_detections
-    whole = {"dtype": torch.int64}
     return (
         boxes.new_empty((images, rows, 4)),
         scores.new_empty((images, rows)),
-        boxes.new_empty((images, rows), **whole),
-        boxes.new_empty((images, rows), **whole),
-        boxes.new_empty((images,), **whole),
+        boxes.new_empty((images, rows), dtype=torch.int64),
+        boxes.new_empty((images, rows), dtype=torch.int64),
+        boxes.new_empty((images,), dtype=torch.int64),
     )
 
 

@@ -46,4 +46,4 @@ class Detections(NamedTuple):
         """The detections of each image, views of these; reads ``counts`` on the host."""
         sizes = self.counts.tolist()
         columns = [column.split(sizes) for column in self[:5]]
-        return [Detections(*rows, count) for *rows, count in zip(*columns, self.counts.split(1), strict=True)]
+        return [Detections(*rows, self.counts[i : i + 1]) for i, rows in enumerate(zip(*columns, strict=True))]
