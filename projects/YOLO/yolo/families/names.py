@@ -19,15 +19,18 @@ class SourceNames:
     Attributes:
         prefix: name of a row by its index; the head counts as the row behind the last.
         children: for each block class, the published name of a child or a parameter (a dotted path reaches further
-            down). What is not listed keeps its name; an empty name leaves the level out. Derived classes inherit.
+            down), or a function that gives them for a block. What is not listed keeps its name; an empty name leaves
+            the level out; "+n" adds to the number that the name of the block ends in. Derived classes inherit.
     """
 
     prefix: Callable[[int], str]
-    children: Mapping[type[nn.Module], Mapping[str, str]]
+    children: Mapping[type[nn.Module], Mapping[str, str] | Callable[[nn.Module], Mapping[str, str]]]
 
-    def table_of(self, block: type) -> Mapping[str, str]:
-        """The entry of a block class, or of the nearest of its bases that has one."""
-        return next((self.children[base] for base in block.__mro__ if base in self.children), {})
+    def table_of(self, module: nn.Module) -> Mapping[str, str]:
+        """The entry of a block's class, or of the nearest of its bases that has one."""
+        bases = type(module).__mro__
+        table = next((self.children[base] for base in bases if base in self.children), {})
+        return table(module) if callable(table) else table
 
 
 def is_constant(source_name: str) -> bool:
@@ -52,9 +55,9 @@ def source_names(module: nn.Module, prefix: str, names: SourceNames) -> dict[str
 def _walk(
     module: nn.Module, ours: str, theirs: str, names: SourceNames, inherited: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    if isinstance(module, Conv2d) and module.norm is not None:
+    if isinstance(module, Conv2d) and module.norm is not None and not inherited:
         return _conv_names(module, ours, theirs)
-    table = {**names.table_of(type(module)), **inherited}
+    table = {**names.table_of(module), **inherited}
     found = [(_join(ours, name), _join(theirs, table.get(name, name))) for name in _own_tensors(module)]
     for child, submodule in module.named_children():
         below = {key[len(child) + 1 :]: value for key, value in table.items() if key.startswith(child + ".")}
@@ -79,6 +82,10 @@ def _own_tensors(module: nn.Module) -> list[str]:
 
 
 def _join(prefix: str, name: str) -> str:
+    if name.startswith("+"):
+        stem, number = prefix.rsplit(".", 1)
+        offset, _, rest = name[1:].partition(".")
+        return _join(f"{stem}.{int(number) + int(offset)}", rest)
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 

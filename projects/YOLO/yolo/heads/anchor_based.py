@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from detectron2.layers import Conv2d
 
+from ..layers import ImplicitScale, ImplicitShift
 from .base import REFERENCE_SIZE, Anchors, DetectionHead, HeadKind
 
 # Expected objects in an image of the reference size, and the probability of any class of an object.
@@ -16,28 +17,62 @@ CLASS_MASS = 0.6
 
 
 class AnchorBasedHead(DetectionHead):
-    """One convolution for each level; raw predictions are, for each anchor, x, y, w, h, objectness and class logits."""
+    """One convolution for each level; raw predictions are, for each anchor, x, y, w, h, objectness and class logits.
+
+    With twice as many feature maps as levels, the second half gets convolutions of its own for auxiliary predictions
+    (YOLOv7, section 4.3).
+    """
 
     head_kind: HeadKind = "anchor_based"
 
     def __init__(
-        self, in_channels: Sequence[int], num_classes: int, strides: Sequence[int], *, anchors: Anchors
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        strides: Sequence[int],
+        *,
+        anchors: Anchors,
+        implicit: bool = False,
     ) -> None:
         """
         Args:
-            in_channels: channels of the feature map of each level.
+            in_channels: channels of the feature map of each level, optionally followed by those of the auxiliary maps.
             num_classes: number of classes.
             strides: input pixels per cell, for each level.
             anchors: width and height in pixels, for each level and anchor.
+            implicit: implicit knowledge in front of and behind each convolution that is not auxiliary (YOLOR).
         """
         super().__init__(num_classes, strides, len(anchors[0]) * (5 + num_classes))
         self.anchors = anchors
-        self.predictors = nn.ModuleList(Conv2d(channels, self.out_channels, 1) for channels in in_channels)
-        for predictor, stride in zip(self.predictors, strides, strict=True):
-            init_anchor_biases(predictor, len(anchors[0]), num_classes, stride)
+        levels = len(strides)
+        self.has_auxiliary = len(in_channels) > levels
+        self.predictors = self._predictors(in_channels[:levels])
+        self.auxiliary_predictors = self._predictors(in_channels[levels:]) if self.has_auxiliary else None
+        self.shifts: nn.ModuleList | None = None
+        self.scales: nn.ModuleList | None = None
+        if implicit:
+            self.shifts = nn.ModuleList(ImplicitShift(channels) for channels in in_channels[:levels])
+            self.scales = nn.ModuleList(ImplicitScale(self.out_channels) for _ in range(levels))
+
+    def _predictors(self, in_channels: Sequence[int]) -> nn.ModuleList:
+        assert self.anchors is not None
+        predictors = nn.ModuleList(Conv2d(channels, self.out_channels, 1) for channels in in_channels)
+        for predictor, stride in zip(predictors, self.strides, strict=True):
+            init_anchor_biases(predictor, len(self.anchors[0]), self.num_classes, stride)
+        return predictors
 
     def main(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return [predictor(feature) for predictor, feature in zip(self.predictors, features, strict=True)]
+        maps = list(features[: len(self.strides)])
+        if self.shifts is not None:
+            maps = [shift(x) for shift, x in zip(self.shifts, maps, strict=True)]
+        raw = [predictor(x) for predictor, x in zip(self.predictors, maps, strict=True)]
+        return raw if self.scales is None else [scale(x) for scale, x in zip(self.scales, raw, strict=True)]
+
+    def auxiliary(self, features: Sequence[Tensor]) -> list[Tensor]:
+        if self.auxiliary_predictors is None:
+            return []
+        maps = features[len(self.strides) :]
+        return [predictor(x) for predictor, x in zip(self.auxiliary_predictors, maps, strict=True)]
 
 
 @torch.no_grad()

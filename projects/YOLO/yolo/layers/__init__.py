@@ -10,10 +10,15 @@ from .cib import C2fCIB, CompactInvertedBlock
 from .concat import Concat
 from .conv import batch_norm, conv_bn_act, depthwise, leaky_relu, relu, silu
 from .downsample import AConv, ADown
+from .elan import ELAN
 from .focus import Focus
 from .gelan import GELAN
+from .implicit import ImplicitScale, ImplicitShift
+from .merge import Sum
+from .pyramid_csp import PyramidCSP, TinyPyramidCSP
 from .reparam import LargeKernelConv, ReparamConv
 from .reversible import SideConv, SideFuse
 from .scdown import SCDown
 from .separable import SeparableConv
 from .spatial_pyramid import SPP, SPPF
+from .transition import Transition, WideTransition

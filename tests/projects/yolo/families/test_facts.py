@@ -10,6 +10,7 @@ from tests.projects.yolo.facts import fact
 
 # Family here -> family in the facts, and name of a size there.
 MODELS = {
+    "yolov7": ("yolov7 (WongKinYiu/yolov7)", "training/yolov7-{}"),
     "gelan": ("yolov9 (WongKinYiu/yolov9)", "gelan-{}"),
     "yolov9": ("yolov9 (WongKinYiu/yolov9)", "yolov9-{}"),
     "yolo11": ("yolo11 (ultralytics 8.4.190)", "yolo11{}"),
@@ -21,8 +22,12 @@ MODELS = {
     "yolov8": ("yolov8 (ultralytics 8.4.190)", "yolov8{}"),
     "yolox": ("yolox (Megvii)", "yolox-{}"),
 }
+# Where the size is not part of the name.
+WITHOUT_SIZE = {"yolov3": "yolov3", "yolov7": "training/yolov7"}
 # Published state dict -> family and size.
 STATE_DICTS = {
+    "yolov7": ("yolov7", "base"),
+    "yolov7-tiny": ("yolov7", "tiny"),
     "gelan-t": ("gelan", "t"),
     "gelan-s": ("gelan", "s"),
     "gelan-c": ("gelan", "c"),
@@ -55,7 +60,7 @@ def on_meta(family: str, size: str) -> YOLONetwork:
 def test_number_of_parameters(family: str, size: str) -> None:
     group, pattern = MODELS[family]
     models = fact("yolo_models")["families"][group]
-    expected = models.get(pattern.format(size)) or models[family]
+    expected = models.get(pattern.format(size)) or models.get(f"training/yolov7{size}") or models[WITHOUT_SIZE[family]]
     network = on_meta(family, size)
     # The published count includes the frozen bins of the box distribution, which are no parameters here.
     assert sum(parameter.numel() for parameter in network.parameters()) == expected["params_requires_grad"]

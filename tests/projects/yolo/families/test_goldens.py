@@ -58,6 +58,8 @@ class Case:
 
 
 CASES = {
+    "yolov7-tiny-train": Case("yolov7", "tiny", by_anchor, objectness_rows),
+    "yolov7-train": Case("yolov7", "base", by_anchor, objectness_rows),
     "gelan-t": Case("gelan", "t", plain),
     "yolov9-t": Case("yolov9", "t", plain, prefix="main_", auxiliary="aux_", decoded="main_decoded"),
     "yolo11n": Case("yolo11", "n", merged),
