@@ -56,6 +56,12 @@ def test_pixel_counts() -> None:
         assert generalized_iou(*boxes).item() == pytest.approx(intersection / union - (hull - union) / hull, abs=1e-6)
 
 
+def aspect(first: list[float], second: list[float]) -> float:
+    """v of Complete IoU."""
+    angles = [math.atan((box[2] - box[0]) / (box[3] - box[1])) for box in (first, second)]
+    return 4 / math.pi**2 * (angles[1] - angles[0]) ** 2
+
+
 def scalar_terms(first: list[float], second: list[float]) -> dict[str, float]:
     """What the papers' formulas are made of."""
     hull = [max(first[2 + i], second[2 + i]) - min(first[i], second[i]) for i in (0, 1)]
@@ -71,7 +77,7 @@ def scalar_terms(first: list[float], second: list[float]) -> dict[str, float]:
     distance = sum(1 - math.exp(-(2 - angle) * (offset[i] / hull[i]) ** 2) for i in (0, 1))
     relative = [abs(sides[0][i] - sides[1][i]) / max(sides[0][i], sides[1][i]) for i in (0, 1)]
     shape = sum((1 - math.exp(-each)) ** 4 for each in relative)
-    v = 4 / math.pi**2 * (math.atan(sides[1][0] / sides[1][1]) - math.atan(sides[0][0] / sides[0][1])) ** 2
+    v = aspect(first, second)
     return {
         "iou": iou,
         "diou": iou - centre,
@@ -92,6 +98,23 @@ def test_formulas_of_the_papers(name: str) -> None:
 def test_gradient_by_differences(name: str) -> None:
     boxes = random_boxes(6, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda each: OVERLAPS[name](each, random_boxes(6, 5)), boxes, atol=1e-5)
+
+
+def test_weight_of_the_aspect_ratio_is_a_constant_for_the_gradient() -> None:
+    boxes, target = random_boxes(8, 6).requires_grad_(), random_boxes(8, 7)
+    complete_iou(boxes, target).sum().backward()
+    step = 1e-6
+    for row in (0, 5):
+        v = aspect(boxes[row].tolist(), target[row].tolist())
+        fixed = v / (1 - scalar_terms(boxes[row].tolist(), target[row].tolist())["iou"] + v)
+        for column in range(4):
+            values = []
+            for sign in (1, -1):
+                moved = boxes[row].tolist()
+                moved[column] += sign * step
+                diou = scalar_terms(moved, target[row].tolist())["diou"]
+                values.append(diou - fixed * aspect(moved, target[row].tolist()))
+            assert boxes.grad[row, column].item() == pytest.approx((values[0] - values[1]) / (2 * step), abs=1e-5)
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS.values(), ids=OVERLAPS.keys())
