@@ -2,11 +2,10 @@
 
 Usage: ``python projects/YOLO/tools/bench_nms.py [--boxes 1000 8400 30000] [--images 16] [--classes 80] [--repeat 3]``.
 
-Rows: ``labelled`` gives both the same boxes, scores and labels and keeps all that suppression leaves, ``labelled, best
-300`` stops there (torchvision works them all out and cuts), ``dense`` starts from scores of every class, of which one in
-2,000 is above the threshold; torchvision's loop then selects with PyTorch. Figures are CPU milliseconds, medians; a
-ratio of 1 or less means as fast as torchvision or faster. The last columns count the boxes
-that both keep.
+Rows: ``labelled`` gives both the same boxes, scores and labels and keeps all that suppression leaves; ``labelled, best
+300`` stops there, where torchvision works them all out and cuts; ``dense`` starts from scores of every class, of which
+one in 2,000 is above the threshold, and torchvision's loop then selects with PyTorch. Figures are CPU milliseconds,
+medians; a ratio of 1 or less means as fast as torchvision or faster. The last columns count the boxes that both keep.
 """
 
 import argparse

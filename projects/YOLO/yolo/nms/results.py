@@ -45,5 +45,8 @@ class Detections(NamedTuple):
     def split(self) -> list["Detections"]:
         """The detections of each image, views of these; reads ``counts`` on the host."""
         sizes = self.counts.tolist()
-        columns = [column.split(sizes) for column in self[:5]]
-        return [Detections(*rows, self.counts[i : i + 1]) for i, rows in enumerate(zip(*columns, strict=True))]
+        columns = zip(*(column.split(sizes) for column in self[:5]), strict=True)
+        return [
+            Detections(boxes, scores, labels, anchors, images, self.counts[i : i + 1])
+            for i, (boxes, scores, labels, anchors, images) in enumerate(columns)
+        ]
