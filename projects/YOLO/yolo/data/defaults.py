@@ -21,6 +21,7 @@ INPUT_YOLO: dict[str, Any] = {
         "PROBABILITY": 0.0,
         "BETA": 32.0,  # 0: equal weights
         "PARTNER": "composed",  # made like the first image; or "image", a single one
+        "SCALE": [1.0, 1.0],  # smallest and largest factor on the size of an "image", which is shifted as others are
     },
     "COPY_PASTE": {"SHARE": 0.0, "MAX_COVER": 0.3},
     "PERSPECTIVE": {

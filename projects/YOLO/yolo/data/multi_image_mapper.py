@@ -50,6 +50,7 @@ class MultiImageMapper:
         mixup: MixUp | None = None,
         mixup_probability: float = 0.0,
         mixup_partner: str = "composed",
+        mixup_warp: RandomPerspective | None = None,
         augmentations: Sequence[Augmentation] = (),
         box_filter: BoxFilter | None = None,
         close_at: int | None = None,
@@ -69,6 +70,7 @@ class MultiImageMapper:
             mixup: blends in another image.
             mixup_probability: of a blend.
             mixup_partner: "composed", made like the first one, or "image", a single one.
+            mixup_warp: for a partner that is a single image.
             augmentations: at the end.
             box_filter: which objects survive a warp.
             close_at: iteration from which on there is no mosaic, mix-up or copy-paste. Dictionaries then need
@@ -98,6 +100,7 @@ class MultiImageMapper:
         self.mixup = mixup
         self.mixup_probability = mixup_probability
         self.mixup_partner = mixup_partner
+        self.mixup_warp = mixup_warp
         self.augmentations = list(augmentations)
         self.box_filter = box_filter or BoxFilter()
         self.close_at = close_at
@@ -130,6 +133,7 @@ class MultiImageMapper:
             mixup=MixUp.from_node(node),
             mixup_probability=node.MIXUP.PROBABILITY,
             mixup_partner=node.MIXUP.PARTNER,
+            mixup_warp=RandomPerspective.from_node(node, of="MIXUP") if tuple(node.MIXUP.SCALE) != (1, 1) else None,
             augmentations=last,
             box_filter=BoxFilter.from_node(node.BOX_FILTER),
             close_at=cfg.SOLVER.MAX_ITER - node.CLOSE_MOSAIC if node.CLOSE_MOSAIC > 0 else None,
@@ -151,7 +155,7 @@ class MultiImageMapper:
         several = not self._closed(dataset_dict)
         sample = self._compose(dataset_dict, several)
         if several and self.mixup is not None and np.random.uniform() < self.mixup_probability:
-            sample = self.mixup(sample, self._compose(self._another(), self.mixup_partner == "composed"))
+            sample = self.mixup(sample, self._partner())
         for augmentation in self.augmentations:
             sample = augment(sample, augmentation)
         image = sample.image if sample.image.ndim == 3 else sample.image[:, :, None]
@@ -173,14 +177,20 @@ class MultiImageMapper:
     def _another(self) -> dict[str, Any]:
         return self.dataset[np.random.randint(len(self.dataset))]
 
+    def _partner(self) -> Sample:
+        if self.mixup_partner == "composed":
+            return self._compose(self._another(), several=True)
+        return self._single(self._another(), self.mixup_warp)
+
     def _compose(self, dataset_dict: dict[str, Any], several: bool) -> Sample:
         """A mosaic around an image, if ``several`` and by chance, or the image alone; of the mapper's size."""
         if several and self.mosaic is not None and np.random.uniform() < self.mosaic_probability:
             return self._mosaic_of(self.mosaic, dataset_dict)
+        return self._single(dataset_dict, self.perspective if self.warp_single_images else None)
+
+    def _single(self, dataset_dict: dict[str, Any], warp: RandomPerspective | None) -> Sample:
         sample = augment(load_sample(dataset_dict, self.image_format), self.letterbox)
-        if self.perspective is not None and self.warp_single_images:
-            sample = augment(sample, self.perspective, self.box_filter)
-        return sample
+        return sample if warp is None else augment(sample, warp, self.box_filter)
 
     def _mosaic_of(self, mosaic: Mosaic, dataset_dict: dict[str, Any]) -> Sample:
         dicts = [dataset_dict, *(self._another() for _ in range(mosaic.images - 1))]

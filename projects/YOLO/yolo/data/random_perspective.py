@@ -119,17 +119,24 @@ class RandomPerspective(T.Augmentation):
         self.fill = fill
 
     @classmethod
-    def from_node(cls, node: Mapping[str, Any]) -> "RandomPerspective":
-        """From ``INPUT.YOLO``: its node ``PERSPECTIVE`` and its keys ``SIZE`` and ``FILL``."""
-        own = node["PERSPECTIVE"]
+    def from_node(cls, node: Mapping[str, Any], of: str = "PERSPECTIVE") -> "RandomPerspective":
+        """From ``INPUT.YOLO``: its node ``PERSPECTIVE`` and its keys ``SIZE`` and ``FILL``.
+
+        Args:
+            node: ``INPUT.YOLO``.
+            of: "MIXUP" for the warp of a mix-up's partner: the scale of that node, and the shift alone.
+        """
+        own, size, fill = node["PERSPECTIVE"], tuple(node["SIZE"]), node["FILL"]
+        if of == "MIXUP":
+            return cls(translate=own["TRANSLATE"], scale=tuple(node["MIXUP"]["SCALE"]), output_size=size, fill=fill)
         return cls(
             own["DEGREES"],
             own["TRANSLATE"],
             tuple(own["SCALE"]),
             own["SHEAR"],
             own["COEFFICIENT"],
-            tuple(node["SIZE"]),
-            node["FILL"],
+            size,
+            fill,
         )
 
     def get_transform(self, image: np.ndarray) -> Transform:

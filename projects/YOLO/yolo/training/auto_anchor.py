@@ -124,17 +124,20 @@ def auto_anchors(
     generations: int = 1000,
     seed: int = 0,
 ) -> np.ndarray:
-    """The given anchors (K, 2) where they fit the boxes (N, 2) well enough, else as many better ones.
+    """The given anchors where they fit the boxes (N, 2) well enough, else as many better ones.
 
     Args:
-        sizes, anchors, threshold, generations, seed: as above; all sizes in pixels of the network's input.
+        sizes, threshold, generations, seed: as above; all sizes in pixels of the network's input.
+        anchors: (K, 2), or (L, A, 2) for L levels from the finest on with A anchors each.
         least_recall: anchors with this recall or more stay.
 
     Returns:
-        (K, 2); new ones by rising area, and only if their recall is above that of the given ones.
+        In the shape of ``anchors``; new ones by rising area, and only if their recall is above that of the given ones.
     """
-    before = best_possible_recall(sizes, anchors, threshold)
+    flat = anchors.reshape(-1, 2)
+    before = best_possible_recall(sizes, flat, threshold)
     if before >= least_recall:
         return anchors
-    found = evolve_anchors(sizes, kmeans_anchors(sizes, len(anchors), seed), threshold, generations, seed)
-    return found if best_possible_recall(sizes, found, threshold) > before else anchors
+    found = evolve_anchors(sizes, kmeans_anchors(sizes, len(flat), seed), threshold, generations, seed)
+    better = best_possible_recall(sizes, found, threshold) > before
+    return found.reshape(anchors.shape) if better else anchors

@@ -20,5 +20,4 @@ MODEL_YOLO_TRAINING: dict[str, Any] = {
         "WARMUP_BIAS_LR": 0.1,  # where biases start; all else starts at 0
         "WARMUP_MOMENTUM": 0.8,
     },
-    "AUTO_ANCHOR": {"ENABLED": False, "THRESHOLD": 4.0, "LEAST_RECALL": 0.98, "GENERATIONS": 1000},
 }

@@ -148,6 +148,15 @@ def test_mix_up_ends_too(records: list[dict]) -> None:
         mapper(records[0])
 
 
+def test_a_single_partner_may_be_scaled(records: list[dict]) -> None:
+    cfg = config(INPUT__YOLO__MOSAIC=0.0, INPUT__YOLO__FLIP_HORIZONTAL=0.0, INPUT__YOLO__MIXUP__PARTNER="image")
+    cfg.INPUT.YOLO.PERSPECTIVE.SINGLE_IMAGES, cfg.INPUT.YOLO.PERSPECTIVE.TRANSLATE = False, 0.0
+    cfg.INPUT.YOLO.MIXUP.PROBABILITY, cfg.INPUT.YOLO.MIXUP.SCALE = 1.0, [0.5, 0.5]
+    result = MultiImageMapper.from_config(cfg, records[:1])(records[0])
+    # The partner is the image itself, halved around the middle of 64 x 64.
+    assert result["instances"].gt_boxes.tensor.tolist() == [[8, 22, 30, 46], [20, 27, 31, 39]]
+
+
 def test_indices_carry_the_iteration() -> None:
     sampler = IterationSampler(TrainingSampler(3, shuffle=False, seed=7), 2)
     indices = list(itertools.islice(sampler, 5))

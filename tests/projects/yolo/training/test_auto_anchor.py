@@ -57,6 +57,8 @@ def test_good_anchors_stay_and_bad_ones_go(sizes: np.ndarray) -> None:
     found = auto_anchors(sizes, bad, generations=20)
     assert best_possible_recall(sizes, bad) < 0.98 < best_possible_recall(sizes, found)
     assert found.shape == (3, 2)
+    levels = auto_anchors(sizes, bad.reshape(3, 1, 2), generations=20)
+    np.testing.assert_array_equal(levels[:, 0], found)
     with pytest.raises(ValueError, match="3 anchors"):
         kmeans_anchors(np.ones((9, 2)), 3)
 
