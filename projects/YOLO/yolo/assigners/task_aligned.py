@@ -131,5 +131,5 @@ def _largest(metric: Tensor, count: int) -> Tensor:
 def _settle(chosen: Tensor, overlaps: Tensor) -> Tensor:
     """Leave an anchor wanted by several objects to the one it overlaps most."""
     contested = chosen.sum(dim=1, keepdim=True) > 1
-    winner = F.one_hot(overlaps.argmax(dim=1), overlaps.shape[1]).transpose(1, 2).bool()
+    winner = torch.zeros_like(chosen).scatter_(1, overlaps.argmax(dim=1, keepdim=True), True)
     return torch.where(contested, winner, chosen)
