@@ -95,7 +95,7 @@ class YOLONetwork(nn.Module):
             image: ``Tensor[N, in_channels, H, W]``; H and W are multiples of the largest stride.
             auxiliary: include those that only auxiliary predictions need; None in training mode alone.
         """
-        everything = self.training if auxiliary is None else auxiliary
+        everything = self.head.has_auxiliary and (self.training if auxiliary is None else auxiliary)
         outputs: dict[int, Tensor] = {-1: image}
         for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
             if not everything and index not in self._needed:
@@ -119,6 +119,16 @@ class YOLONetwork(nn.Module):
             others.
         """
         return self.head(self.features(image))
+
+    def drop_unneeded_rows(self) -> list[int]:
+        """Replace the rows that the predictions for inference do not depend on by ``nn.Identity``; gives their indices.
+
+        The head must have dropped its auxiliary predictions before.
+        """
+        dropped = [index for index in range(len(self.layers)) if index not in self._needed]
+        for index in dropped:
+            self.layers[index] = nn.Identity()
+        return dropped
 
     def source_names(self) -> dict[str, str]:
         """Name in ``state_dict()`` -> name of the same tensor in published checkpoints of the family."""

@@ -74,6 +74,12 @@ class AnchorBasedHead(DetectionHead):
         maps = features[len(self.strides) :]
         return [predictor(x) for predictor, x in zip(self.auxiliary_predictors, maps, strict=True)]
 
+    def drop_auxiliary(self) -> list[str]:
+        if self.auxiliary_predictors is None:
+            return []
+        self.auxiliary_predictors, self.has_auxiliary = None, False
+        return ["auxiliary_predictors"]
+
 
 @torch.no_grad()
 def init_anchor_biases(predictor: nn.Conv2d, num_anchors: int, num_classes: int, stride: int) -> None:

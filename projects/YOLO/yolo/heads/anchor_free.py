@@ -49,3 +49,9 @@ class AnchorFreeHead(DetectionHead):
 
     def auxiliary(self, features: Sequence[Tensor]) -> list[Tensor]:
         return [] if self.auxiliary_branches is None else self.auxiliary_branches(features[len(self.strides) :])
+
+    def drop_auxiliary(self) -> list[str]:
+        if self.auxiliary_branches is None:
+            return []
+        self.auxiliary_branches, self.has_auxiliary = None, False
+        return ["auxiliary_branches"]

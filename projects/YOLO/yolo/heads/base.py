@@ -59,6 +59,10 @@ class DetectionHead(nn.Module, ABC):
         """Raw predictions that only training reads, in the same form; an empty list if there are none."""
         return []
 
+    def drop_auxiliary(self) -> list[str]:
+        """Remove the layers behind :meth:`auxiliary`, for inference alone; gives their names."""
+        return []
+
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """:meth:`main`, in training mode followed by :meth:`auxiliary`."""
         predictions = self.main(features)

@@ -17,7 +17,6 @@ class EndToEndHead(DetectionHead):
     """
 
     head_kind: HeadKind = "end_to_end"
-    has_auxiliary = True
 
     def __init__(
         self, in_channels: Sequence[int], num_classes: int, strides: Sequence[int], *, reg_max: int = 16
@@ -31,17 +30,24 @@ class EndToEndHead(DetectionHead):
         """
         super().__init__(num_classes, strides, 4 * reg_max + num_classes)
         self.reg_max = reg_max
-        self.one_to_many = DecoupledBranches(
+        self.has_auxiliary = True
+        self.one_to_many: DecoupledBranches | None = DecoupledBranches(
             in_channels,
             num_classes,
             strides,
             reg_max=reg_max,
             style=BranchStyle(separable_classes=True),
         )
-        self.one_to_one = copy.deepcopy(self.one_to_many)
+        self.one_to_one: DecoupledBranches = copy.deepcopy(self.one_to_many)
 
     def main(self, features: Sequence[Tensor]) -> list[Tensor]:
         return self.one_to_one([feature.detach() for feature in features] if self.training else features)
 
     def auxiliary(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return self.one_to_many(features)
+        return [] if self.one_to_many is None else self.one_to_many(features)
+
+    def drop_auxiliary(self) -> list[str]:
+        if self.one_to_many is None:
+            return []
+        self.one_to_many, self.has_auxiliary = None, False
+        return ["one_to_many"]

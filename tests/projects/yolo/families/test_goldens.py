@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.projects.yolo.decode import decode
 from detectron2.projects.yolo.families import FAMILIES
+from detectron2.projects.yolo.fuse import fuse_implicit
 from detectron2.projects.yolo.network import YOLONetwork, build_network
 from torch import Tensor
 
@@ -55,10 +56,12 @@ class Case:
     auxiliary: str | None = None
     decoded: str = "decoded"
     corners: bool = False
+    before: Callable[[YOLONetwork], object] | None = None
 
 
 CASES = {
     "yolov7-tiny-train": Case("yolov7", "tiny", by_anchor, objectness_rows),
+    "yolov7-deploy": Case("yolov7", "base", by_anchor, objectness_rows, before=fuse_implicit),
     "yolov7-train": Case("yolov7", "base", by_anchor, objectness_rows),
     "gelan-t": Case("gelan", "t", plain),
     "yolov9-t": Case("yolov9", "t", plain, prefix="main_", auxiliary="aux_", decoded="main_decoded"),
@@ -82,6 +85,8 @@ CASES = {
 
 def golden_network(case: Case, entry: dict[str, Any]) -> YOLONetwork:
     network = build_network(case.family, case.size, 80).eval()
+    if case.before is not None:
+        case.before(network)
     state, own = {}, network.state_dict()
     for ours, theirs in network.source_names().items():
         integer = theirs.endswith("num_batches_tracked")
