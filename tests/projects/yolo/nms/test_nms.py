@@ -75,6 +75,15 @@ def test_tied_scores_come_by_index():
     assert zeros.anchors[0, :2].tolist() == [0, 1]
 
 
+def test_the_candidates_of_tied_scores_are_the_first_anchors_in_any_layout():
+    boxes, scores = random_boxes(1, 100), torch.full((1, 3, 100), 0.5).transpose(1, 2)
+    settings = {"iou_threshold": 1.0, "score_threshold": 0.0, "max_candidates": 10, "multi_label": True}
+    for laid_out in (scores, scores.contiguous()):
+        padded = nms_padded(boxes, laid_out, **settings)
+        assert rows_of_image(padded, 0)[3].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
+        assert rows_of_image(padded, 0)[2].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+
+
 def test_of_duplicates_the_first_stays():
     boxes = random_boxes(1, 50).repeat(1, 4, 1)
     padded = check_labelled(boxes, torch.full((1, 200), 0.5), torch.zeros(1, 200, dtype=torch.long), 0.5)
