@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
@@ -141,7 +141,15 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", platform
 
 
+def all_packages() -> list[str]:
+    """Packages of the checkout, and those of projects under the names they are imported by."""
+    packages = find_packages(str(ROOT), include=["detectron2", "detectron2.*", "third_party", "third_party.*"])
+    project = "detectron2.projects.yolo"
+    return [*packages, project, *(f"{project}.{name}" for name in find_packages(str(ROOT / YOLO)))]
+
+
 setup(
+    packages=all_packages(),
     package_dir={"detectron2.projects.yolo": str(YOLO)},
     ext_modules=native_extensions(),
     cmdclass={"build_ext": BuildNative, "build_py": BuildPython, "bdist_wheel": PlatformWheel},

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("setuptools.command.bdist_wheel", reason="needs setuptools 70.1 or newer")
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("detectron2", "third_party")
-PARTS = (*PACKAGES, "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+PARTS = (*PACKAGES, "projects", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,8 @@ def test_wheel_is_pure_python(wheel):
 def test_wheel_holds_every_module_and_config(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    yolo = ROOT / "projects" / "YOLO" / "yolo"
+    modules |= {f"detectron2/projects/yolo/{path.relative_to(yolo)}" for path in yolo.rglob("*.py")}
     configs = {
         f"detectron2/model_zoo/configs/{path.relative_to(ROOT / 'configs')}"
         for path in (ROOT / "configs").rglob("*.yaml")
