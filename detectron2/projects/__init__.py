@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHECKOUT = Path(__file__).resolve().parents[2] / "projects"
-if _CHECKOUT.is_dir():
-    __path__ += [str(folder) for folder in sorted(_CHECKOUT.iterdir()) if folder.is_dir()]
+_ROOT = Path(__file__).resolve().parents[2]
+if (_ROOT / "setup.py").is_file():  # a checkout, not an installation that has a folder "projects" beside it
+    __path__ += [str(folder) for folder in sorted((_ROOT / "projects").glob("*")) if folder.is_dir()]
 
 
 def add_project_configs(cfg: "CfgNode") -> None:
