@@ -38,6 +38,7 @@ _LOSS: dict[str, Any] = {
         "OVERLAP": "ciou",
         "ANCHOR_RATIO": 4.0,  # sides of object and anchor differ by less than this factor
         "SMOOTHING": 0.0,  # of class targets
+        "OTA": False,  # keep the cheapest pairs of prediction and object only, as YOLOv7 does
     },
 }
 

@@ -1,102 +1,24 @@
 """The loss of a network, by the kind of its head."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from detectron2.config import CfgNode
-from detectron2.utils.events import get_event_storage, has_event_storage
 
-from .assigners.anchor_matching import AnchorMatcher, AnchorMatches
-from .assigners.assignment import Assignment
-from .assigners.simota import SimOTAAssigner
+from .assigners.anchor_matching import AnchorMatcher
+from .assigners.ota import OTAAssigner
 from .assigners.task_aligned import TaskAlignedAssigner
 from .losses.detection.anchor_based import AnchorDetectionLoss
-from .losses.detection.branches import BranchesLoss
 from .losses.detection.gains import scaled_gains
+from .losses.detection.lead_guided import LeadGuidedLoss
 from .losses.detection.v8 import V8DetectionLoss
-from .losses.detection.yolox import YOLOXLoss
-from .losses.targets import Targets
 from .network import YOLONetwork
+from .positives import CountedAnchorMatcher, CountedSimOTAAssigner, CountedTaskAlignedAssigner
+from .scheduled_losses import LateL1YOLOXLoss, ScheduledBranchesLoss
 
 __all__ = ["build_criterion"]
-
-
-def log_positives(count: Tensor | int, num_images: int) -> None:
-    """Put the number of positive predictions an image into the event storage, if there is one."""
-    if has_event_storage():
-        get_event_storage().put_scalar("num_pos_anchors", int(count) / num_images)
-
-
-class CountedTaskAlignedAssigner(TaskAlignedAssigner):
-    """Logs how many anchors have become positive."""
-
-    def __call__(self, *args: Any) -> Assignment:
-        assigned = super().__call__(*args)
-        log_positives(assigned.foreground.sum(), len(assigned.foreground))
-        return assigned
-
-
-class CountedSimOTAAssigner(SimOTAAssigner):
-    """Logs how many anchors have become positive."""
-
-    def __call__(self, *args: Any) -> Assignment:
-        assigned = super().__call__(*args)
-        log_positives(assigned.foreground.sum(), len(assigned.foreground))
-        return assigned
-
-
-class CountedAnchorMatcher(AnchorMatcher):
-    """Logs how many pairs of a prediction and an object there are."""
-
-    def __call__(self, targets: Targets, shapes: Sequence[tuple[int, int]]) -> tuple[AnchorMatches, ...]:
-        matches = super().__call__(targets, shapes)
-        log_positives(sum(len(level.image) for level in matches), len(targets.mask))
-        return matches
-
-
-class LateL1YOLOXLoss(YOLOXLoss):
-    """Adds the absolute error of the box outputs from an iteration on (YOLOX, section 2.1)."""
-
-    def __init__(self, *args: Any, l1_from: int, **kwargs: Any) -> None:
-        """
-        Args:
-            l1_from: the first iteration with it. Outside of a training, which counts iterations, there is none.
-            *args, **kwargs: of :class:`YOLOXLoss`.
-        """
-        super().__init__(*args, **kwargs)
-        self.l1_from = l1_from
-
-    def forward(self, predictions: Sequence[Tensor], targets: Targets) -> dict[str, Tensor]:
-        self.use_l1 = has_event_storage() and get_event_storage().iter >= self.l1_from
-        return super().forward(predictions, targets)
-
-
-class ScheduledBranchesLoss(BranchesLoss):
-    """Weights of the branches move linearly over a training."""
-
-    def __init__(
-        self, losses: Mapping[str, nn.Module], first: Sequence[float], last: Sequence[float], max_iter: int
-    ) -> None:
-        """
-        Args:
-            losses: of each branch, in the order of the head's predictions.
-            first, last: weight of each branch at the first and at the last iteration.
-            max_iter: length of the training. Outside of one, which counts iterations, weights are the first ones.
-        """
-        super().__init__(losses, dict(zip(losses, first, strict=True)))
-        self.ends = {name: (start, end) for name, start, end in zip(losses, first, last, strict=True)}
-        self.max_iter = max_iter
-
-    def forward(
-        self, predictions: Mapping[str, Sequence[Tensor]] | Sequence[Tensor], targets: Targets
-    ) -> dict[str, Tensor]:
-        iteration = get_event_storage().iter if has_event_storage() else 0
-        progress = min(iteration / max(self.max_iter - 1, 1), 1.0)
-        self.weights = {name: start + (end - start) * progress for name, (start, end) in self.ends.items()}
-        return super().forward(predictions, targets)
 
 
 def anchor_free_loss(cfg: CfgNode, network: YOLONetwork) -> nn.Module:
@@ -146,7 +68,7 @@ def yolox_loss(cfg: CfgNode, network: YOLONetwork) -> nn.Module:
 
 
 def anchor_based_loss(cfg: CfgNode, network: YOLONetwork) -> nn.Module:
-    """From ``MODEL.YOLO.LOSS.ANCHOR_BASED`` and ``INPUT.YOLO.SIZE``."""
+    """From ``MODEL.YOLO.LOSS.ANCHOR_BASED`` and ``INPUT.YOLO.SIZE``; auxiliary predictions follow the main ones."""
     node = cfg.MODEL.YOLO.LOSS.ANCHOR_BASED
     assert network.anchors is not None
     gains = scaled_gains(
@@ -157,9 +79,11 @@ def anchor_based_loss(cfg: CfgNode, network: YOLONetwork) -> nn.Module:
         num_classes=network.num_classes,
         image_size=max(cfg.INPUT.YOLO.SIZE),
     )
-    return AnchorDetectionLoss(
+    matcher = partial(CountedAnchorMatcher, network.anchors, network.strides, node.ANCHOR_RATIO)
+    make = partial(
+        AnchorDetectionLoss,
         network.num_classes,
-        CountedAnchorMatcher(network.anchors, network.strides, node.ANCHOR_RATIO),
+        ota=OTAAssigner() if node.OTA else None,
         box_gain=gains["box_gain"],
         obj_gain=gains["obj_gain"],
         cls_gain=gains["cls_gain"],
@@ -167,6 +91,10 @@ def anchor_based_loss(cfg: CfgNode, network: YOLONetwork) -> nn.Module:
         overlap=node.OVERLAP,
         batch_scaled=False,
     )
+    if not network.head.has_auxiliary:
+        return make(matcher())
+    coarse = AnchorMatcher(network.anchors, network.strides, node.ANCHOR_RATIO, reach=1.0)
+    return LeadGuidedLoss(make(matcher()), make(coarse), cfg.MODEL.YOLO.LOSS.BRANCHES.AUXILIARY_WEIGHT[0])
 
 
 CRITERIA: dict[str, Callable[[CfgNode, YOLONetwork], nn.Module]] = {

@@ -11,8 +11,8 @@ __all__ = ["TraceableYOLO"]
 class TraceableYOLO(nn.Module):
     """A detector up to decoded boxes and scores, without anything whose shape depends on the data.
 
-    What is left to the caller is non-maximum suppression. Works with ``torch.compile(fullgraph=True)`` and, height and
-    width being dynamic, with ``torch.export``.
+    What is left to the caller is non-maximum suppression. Works with ``torch.export``, height and width being
+    dynamic multiples of the model's ``size_divisibility``.
 
     Args:
         model: the detector; its weights are shared, not copied.
