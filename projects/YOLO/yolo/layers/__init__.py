@@ -1,5 +1,7 @@
 """Blocks of the YOLO networks, each written once and shared by the families."""
 
+from detectron2.layers import Concat
+
 from .area_attention import AreaAttention, AreaBlock, ResidualELAN
 from .attention import C2PSA, AttentionBlock, PositionalAttention
 from .bottleneck import Bottleneck, BottleneckChain
@@ -7,7 +9,6 @@ from .c2f import C2f
 from .c3 import C3
 from .c3k2 import C3k2
 from .cib import C2fCIB, CompactInvertedBlock
-from .concat import Concat
 from .conv import batch_norm, conv_bn_act, depthwise, leaky_relu, relu, silu
 from .downsample import AConv, ADown
 from .elan import ELAN

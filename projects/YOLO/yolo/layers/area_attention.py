@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from detectron2.layers import Concat
 from detectron2.layers.elementwise import Add
 
 from .attention import attend
 from .c3k2 import c3_of_two
-from .concat import Concat
 from .conv import conv_bn_act
 
 HEAD_CHANNELS = 32

@@ -4,9 +4,9 @@ import math
 
 from torch import Tensor, nn
 
+from detectron2.layers import Concat
 from detectron2.layers.elementwise import Add
 
-from .concat import Concat
 from .conv import conv_bn_act
 
 HEAD_CHANNELS = 64

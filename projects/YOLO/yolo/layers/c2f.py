@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from detectron2.layers import Concat
+
 from .bottleneck import Bottleneck
-from .concat import Concat
 from .conv import conv_bn_act
 
 

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from detectron2.layers import Concat
+
 from .bottleneck import Bottleneck
-from .concat import Concat
 from .conv import conv_bn_act
 
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from .concat import Concat
+from detectron2.layers import Concat
+
 from .conv import conv_bn_act
 
 

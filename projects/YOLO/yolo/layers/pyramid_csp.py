@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from .concat import Concat
+from detectron2.layers import Concat
+
 from .conv import conv_bn_act, silu
 
 WINDOWS = (5, 9, 13)

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from detectron2.layers import Concat
 from detectron2.layers.elementwise import Add
 
-from .concat import Concat
 from .conv import conv_bn_act, silu
 
 
