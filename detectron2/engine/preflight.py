@@ -13,7 +13,11 @@ from .value_checks import check_values
 __all__ = ["check_config", "register_configured_datasets"]
 
 # Where each architecture reads its number of classes. An architecture of a project is not judged.
-_NUM_CLASSES_KEYS = {"RetinaNet": "MODEL.RETINANET.NUM_CLASSES", "FCOS": "MODEL.FCOS.NUM_CLASSES"}
+_NUM_CLASSES_KEYS = {
+    "RetinaNet": "MODEL.RETINANET.NUM_CLASSES",
+    "FCOS": "MODEL.FCOS.NUM_CLASSES",
+    "YOLO": "MODEL.YOLO.NUM_CLASSES",  # projects/YOLO
+}
 _ROI_NUM_CLASSES_KEY = "MODEL.ROI_HEADS.NUM_CLASSES"
 _ROI_HEADS = ("StandardROIHeads", "Res5ROIHeads", "CascadeROIHeads")
 
