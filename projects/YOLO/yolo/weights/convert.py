@@ -110,9 +110,9 @@ def _check_anchors(source: Mapping[str, Tensor], network: YOLONetwork) -> None:
         if not name.endswith(".anchors"):
             continue
         if tensor.shape != own.shape or not torch.allclose(tensor.float(), own, rtol=_ANCHOR_TOLERANCE):
-            pixels = tensor.float() * torch.tensor(network.strides)[:, None, None] if len(tensor) == len(own) else tensor
             raise ValueError(
-                f"{name}: the weights were trained with other anchors than those of {network.family}: {pixels.tolist()}"
+                f"{name}: the weights were trained with other anchors than those of {network.family}; "
+                f"in cells they are {tensor.tolist()}, not {own.tolist()}"
             )
 
 

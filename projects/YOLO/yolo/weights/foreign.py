@@ -111,7 +111,7 @@ def is_foreign(module: str, name: str) -> bool:
 
 
 def load_foreign(filename: str) -> Any:
-    """Read what ``torch.save`` wrote about a whole model; objects of unknown classes become :class:`ForeignObject`.
+    """Read a whole model that ``torch.save`` wrote; objects of unknown classes become :class:`ForeignObject`.
 
     Args:
         filename: local path of a file in PyTorch's zip format.
@@ -121,7 +121,7 @@ def load_foreign(filename: str) -> Any:
         ValueError: it is cut off or otherwise broken.
     """
     try:
-        archive = torch._C.PyTorchFileReader(filename)
+        archive: Any = torch._C.PyTorchFileReader(filename)
         if archive.has_record("byteorder") and archive.get_record("byteorder") != sys.byteorder.encode():
             raise ValueError("its bytes are in the order of another kind of machine")
         return _ModelUnpickler(io.BytesIO(archive.get_record("data.pkl")), filename, archive).load()
@@ -129,7 +129,11 @@ def load_foreign(filename: str) -> Any:
         raise
     except Exception as error:
         # A damaged pickle can fail in any way, with whatever its bytes happen to mean.
-        raise ValueError(f"{filename}: not a whole weight file ({str(error).splitlines()[:1]})") from error
+        raise ValueError(f"{filename}: not a whole weight file ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def collect_tensors(module: ForeignObject) -> dict[str, Tensor]:
@@ -151,9 +155,9 @@ def _collect(module: ForeignObject, prefix: str, found: dict[str, Tensor], above
     if module in above:
         raise ValueError(f"the module {prefix.rstrip('.')} ({name}) contains itself")
     parts = [module.state.get(key) for key in ("_parameters", "_buffers", "_modules")]
+    parameters, buffers, modules = (part if isinstance(part, dict) else {} for part in parts)
     if not all(isinstance(part, dict) for part in parts):
         raise ValueError(f"{prefix.rstrip('.') or 'the model'} is an object of the class {name}, which is no module")
-    parameters, buffers, modules = parts
     passing = module.state.get("_non_persistent_buffers_set") or ()
     kept = {key: value for key, value in buffers.items() if key not in passing}
     for key, tensor in {**parameters, **kept}.items():

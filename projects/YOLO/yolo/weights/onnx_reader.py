@@ -177,5 +177,6 @@ def fill_folded(
     wrong = [name for name in own.keys() | state.keys() if name not in own or name not in state]
     wrong += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
     if wrong:
-        raise ValueError(f"tensors that do not come from convolutions with folded normalisation: {sorted(wrong)}")
+        names = ", ".join(sorted(wrong)[:10])
+        raise ValueError(f"{len(wrong)} tensors of the network are not given by convolutions of the file: {names}")
     return {name: state[name] for name in own}
