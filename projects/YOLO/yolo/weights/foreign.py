@@ -12,12 +12,14 @@ from detectron2.checkpoint.safe_load import RestrictedUnpickler, UnsafeFileError
 
 __all__ = ["ForeignObject", "collect_tensors", "load_foreign"]
 
+_PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
 # Settings that checkpoints carry beside the model; their values are not needed.
 _HARMLESS_STANDARD = {
     "argparse": ("Namespace",),
     "types": ("SimpleNamespace",),
     "datetime": ("datetime", "date", "timedelta", "timezone"),
-    "pathlib": ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"),
+    "pathlib": _PATHS,
+    "pathlib._local": _PATHS,
 }
 _LAYERS = "torch.nn.modules."
 _BASES = ("torch", "numpy", "torchvision")
@@ -80,8 +82,10 @@ class _ModelUnpickler(RestrictedUnpickler):
         if (module, name) in self._allowed:
             return self._allowed[(module, name)]
         if not is_foreign(module, name):
+            # Old protocols call it as Python 2 did.
+            known = "builtins" if module == "__builtin__" else module
             raise UnsafeFileError(
-                f"{self._filename}: blocked '{module}.{name}', which weights do not need and which could run any code"
+                f"{self._filename}: blocked '{known}.{name}', which weights do not need and which could run any code"
             )
         return type(name.rpartition(".")[2], (ForeignObject,), {"__slots__": (), "__module__": module})
 
