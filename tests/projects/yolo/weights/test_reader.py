@@ -46,7 +46,7 @@ class Calling:
 
 
 def test_whole_model_without_its_classes(tmp_path: Path) -> None:
-    others = {"epoch": 3, "path": pathlib.PurePosixPath("a"), "date": datetime.date(2020, 1, 2), "best": 0.5}
+    others = {"epoch": 3, "folder": pathlib.PurePosixPath("a"), "date": datetime.date(2020, 1, 2), "best": 0.5}
     file = save_foreign(tmp_path / "whole.pt", {"model": some_tensors(), "ema": None}, **others)
     assert PACKAGE not in sys.modules
     assert_same(read_state_dict(file), some_tensors())
