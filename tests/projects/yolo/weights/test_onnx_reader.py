@@ -54,6 +54,16 @@ def test_convolutions_are_found_again(family: str) -> None:
     assert match(graph, theirs) == new
 
 
+def test_connections_of_a_block() -> None:
+    """The first C3 of YOLOX: two branches, of which the longer has a residual connection, joined in this order."""
+    source = {node.name: node.source for node in network_graph(network_on_meta("yolox", "nano", 5)).nodes}
+    block = "layers.2"
+    assert source["layers.0.conv"] == ()
+    assert source[f"{block}.main"] == source[f"{block}.side"] == (frozenset(["layers.1.pointwise"]),)
+    longer = frozenset([f"{block}.main", f"{block}.blocks.0.second.pointwise"])
+    assert source[f"{block}.merge"] == (longer, frozenset([f"{block}.side"]))
+
+
 def test_parts_of_feature_maps() -> None:
     a, b = (frozenset("a"),), (frozenset("b"),)
     assert concatenated([a, b, a]) == (frozenset("a"), frozenset("b"), frozenset("a"))
