@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from detectron2.layers import Conv2d
 
 from .heads import AnchorBasedHead
-from .layers import LargeKernelConv, ReparamConv
+from .layers import ImplicitScale, ImplicitShift, LargeKernelConv, ReparamConv
 from .network import YOLONetwork
 
 
@@ -44,6 +44,7 @@ def fuse_implicit(module: nn.Module) -> list[str]:
     for name, head in module.named_modules():
         if isinstance(head, AnchorBasedHead) and head.shifts is not None and head.scales is not None:
             for conv, shift, scale in zip(head.predictors, head.shifts, head.scales, strict=True):
+                assert isinstance(shift, ImplicitShift) and isinstance(scale, ImplicitScale)
                 _fold_shift_and_scale(conv, shift.implicit, scale.implicit)
             head.shifts = head.scales = None
             found.append(name)

@@ -37,7 +37,10 @@ class AreaAttention(nn.Module):
         flat = self.queries_keys_values(x).flatten(2).unflatten(1, (self.num_heads, -1))
         by_area = flat.unflatten(3, (self.areas, -1)).transpose(2, 3)
         query, key, value = by_area.chunk(3, 3)
-        attended, values = (part.transpose(2, 3).reshape(x.shape) for part in (attend(query, key, value), value))
+        # Step by step: in a single reshape the exported graph would depend on the size of its example.
+        attended, values = (
+            part.transpose(2, 3).flatten(3).reshape(x.shape) for part in (attend(query, key, value), value)
+        )
         return self.project(self.add(attended, self.position(values)))
 
 
