@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -97,7 +98,7 @@ def tiny() -> RowList:
         return row(conv_bn_act, channels, source=source, kernel_size=kernel_size, stride=stride, activation=leaky_relu)
 
     def block(channels: int) -> int:
-        options = {"hidden_channels": channels // 2, "depth": 2, "every": 1, "activation": leaky_relu}
+        options: dict[str, Any] = {"hidden_channels": channels // 2, "depth": 2, "every": 1, "activation": leaky_relu}
         return rows.add(row(ELAN, channels, **options), 6)
 
     def up(channels: int, lateral: int) -> int:

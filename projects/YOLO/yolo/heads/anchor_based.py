@@ -58,6 +58,7 @@ class AnchorBasedHead(DetectionHead):
         assert self.anchors is not None
         predictors = nn.ModuleList(Conv2d(channels, self.out_channels, 1) for channels in in_channels)
         for predictor, stride in zip(predictors, self.strides, strict=True):
+            assert isinstance(predictor, Conv2d)
             init_anchor_biases(predictor, len(self.anchors[0]), self.num_classes, stride)
         return predictors
 

@@ -72,8 +72,9 @@ class DecoupledBranches(nn.Module):
         """Start from about 5 objects in an image of 640 x 640 pixels."""
         for boxes, classes, stride in zip(self.boxes, self.classes, strides, strict=True):
             cells = (REFERENCE_SIZE / stride) ** 2
-            nn.init.constant_(boxes[-1].bias, 1.0)
-            nn.init.constant_(classes[-1].bias, math.log(5 / num_classes / cells))
+            for branch, value in ((boxes, 1.0), (classes, math.log(5 / num_classes / cells))):
+                assert isinstance(branch, nn.Sequential) and isinstance(branch[-1].bias, Tensor)
+                nn.init.constant_(branch[-1].bias, value)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """``Tensor[N, C_i, H_i, W_i]`` for each level -> ``Tensor[N, 4 * reg_max + K, H_i, W_i]`` for each level."""
