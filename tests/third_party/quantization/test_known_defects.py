@@ -78,7 +78,10 @@ def test_linear_layers_are_quantized():
     assert isinstance(linear, QuantLayer) and len(linear.weight_quantizer(linear.weight).unique()) <= 4
 
 
-@pytest.mark.parametrize("policy", ["", "on init:\nby_index: all\nbit: 1", "on init:\nby_index: all\nby_tag: wt\nenable: True"])
+ALL_LAYERS = "on init:\nby_index: all\n"
+
+
+@pytest.mark.parametrize("policy", ["", f"{ALL_LAYERS}bit: 1", f"{ALL_LAYERS}by_tag: wt\nenable: True"])
 def test_xnor_works_under_policies(policy):
     net = _prepared({"keyword": ["xnor"], "wt_enable": True, "wt_bit": 1.0, "fm_enable": True, "fm_bit": 1.0}, policy)
     x = torch.rand(2, 3, 8, 8)
