@@ -64,11 +64,7 @@ def test_first_and_last_layers_have_8_bits(name):
     assert all(rule.weight.get("bits", 8) == 8 for rule in config.rules)
 
 
-# One width of the large models: the others differ in numbers only, and each costs seconds.
-TRAINED = [name for name in CONFIGS if "R_18" in name or name.endswith("W4A4.yaml")]
-
-
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_trains_a_step_and_evaluates(name, shapes, tmp_path):
     cfg = _config(name, shapes, tmp_path)
     seed_all_rng(cfg.SEED)
