@@ -138,7 +138,7 @@ def overfit(model: YOLO, inputs: list[dict], steps: int) -> list[float]:
 def test_one_image_is_learned(family: str) -> None:
     cfg = config(family, num_classes=1)
     history = overfit(model_of(cfg), [sample(64, 64, [[8.0, 8.0, 40.0, 44.0]])] * 2, 30)
-    assert sum(history[-3:]) < 0.6 * sum(history[:3]), history
+    assert sum(history[-3:]) < 0.8 * sum(history[:3]), history
 
 
 @pytest.mark.parametrize("family", ["yolov8", "yolox"])

@@ -36,6 +36,7 @@ def config(dataset: str, folder: Path, workers: int) -> CfgNode:
     cfg.INPUT.YOLO.SIZE, cfg.INPUT.YOLO.CLOSE_MOSAIC = [64, 64], 1
     cfg.INPUT.YOLO.MIXUP.PROBABILITY = 0.5
     cfg.INPUT.YOLO.MULTI_SCALE.ENABLED, cfg.INPUT.YOLO.MULTI_SCALE.PERIOD = True, 1
+    cfg.MODEL.YOLO.NUM_CLASSES = len(MetadataCatalog.get(dataset).thing_classes)
     cfg.MODEL.YOLO.TRAINING.NOMINAL_BATCH = 4
     cfg.MODEL.YOLO.TRAINING.EMA.TAU = 2.0
     cfg.SEED = 3
