@@ -16,13 +16,8 @@ from torch import nn
 from detectron2.checkpoint import DetectionCheckpointer, PeriodicCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader
-from detectron2.engine import (
-    create_ddp_model,
-    default_argument_parser,
-    default_setup,
-    default_writers,
-    launch,
-)
+from detectron2.engine import create_ddp_model, default_setup, default_writers
+from detectron2.engine.command import launch_command
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset, print_csv_format
 from detectron2.modeling import build_model
 from detectron2.projects import read_config
@@ -102,12 +97,4 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    arguments = default_argument_parser().parse_args()
-    launch(
-        main,
-        arguments.num_gpus,
-        num_machines=arguments.num_machines,
-        machine_rank=arguments.machine_rank,
-        dist_url=arguments.dist_url,
-        args=(arguments,),
-    )
+    launch_command(main)

@@ -8,13 +8,11 @@ import argparse
 import os
 from typing import Any
 
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup, launch
-from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, verify_results
-from detectron2.projects import read_config
-from detectron2.utils import comm
+from detectron2.engine import DefaultTrainer
+from detectron2.engine.command import launch_command, setup_command, train_or_evaluate
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 
 COCO_TASKS = ("coco",)
 
@@ -48,38 +46,13 @@ class Trainer(DefaultTrainer):
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The config of a command line, checked; logging, seeds and the output folder are ready afterwards."""
-    cfg = read_config(args.config_file, args.opts or [])
-    if cfg.TEST.AUG.ENABLED:
-        raise ValueError("TEST.AUG.ENABLED: test-time augmentation is not available yet; set it to False")
-    if args.eval_only and not cfg.DATASETS.TEST:
-        raise ValueError("--eval-only, but DATASETS.TEST is empty: name what to evaluate on")
-    cfg.freeze()
-    default_setup(cfg, args)
-    return cfg
+    return setup_command(args)
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """One process: trains, or with ``eval_only`` evaluates. Returns the results of the (last) evaluation."""
-    cfg = setup(args)
-    if not args.eval_only:
-        trainer = Trainer(cfg)
-        trainer.resume_or_load(resume=args.resume)
-        return trainer.train()
-    model = Trainer.build_model(cfg)
-    DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
-    results = Trainer.test(cfg, model)
-    if comm.is_main_process():
-        verify_results(cfg, results)
-    return results
+    return train_or_evaluate(setup(args), args, Trainer)
 
 
 if __name__ == "__main__":
-    arguments = default_argument_parser().parse_args()
-    launch(
-        main,
-        arguments.num_gpus,
-        num_machines=arguments.num_machines,
-        machine_rank=arguments.machine_rank,
-        dist_url=arguments.dist_url,
-        args=(arguments,),
-    )
+    launch_command(main)

@@ -12,12 +12,6 @@ from .value_checks import check_values
 
 __all__ = ["check_config", "register_configured_datasets"]
 
-# Where each architecture reads its number of classes. An architecture of a project is not judged.
-_NUM_CLASSES_KEYS = {
-    "RetinaNet": "MODEL.RETINANET.NUM_CLASSES",
-    "FCOS": "MODEL.FCOS.NUM_CLASSES",
-    "YOLO": "MODEL.YOLO.NUM_CLASSES",  # projects/YOLO
-}
 _ROI_NUM_CLASSES_KEY = "MODEL.ROI_HEADS.NUM_CLASSES"
 _ROI_HEADS = ("StandardROIHeads", "Res5ROIHeads", "CascadeROIHeads")
 
@@ -121,11 +115,19 @@ def _class_names(dataset: str) -> list[str] | None:
         return None
 
 
+def _num_classes_key(cfg: CfgNode) -> str | None:
+    """Where the architecture reads its number of classes; None if it does not say."""
+    from ..modeling import META_ARCH_REGISTRY
+
+    name = cfg.MODEL.META_ARCHITECTURE
+    if name == "GeneralizedRCNN":
+        return _ROI_NUM_CLASSES_KEY if cfg.MODEL.ROI_HEADS.NAME in _ROI_HEADS else None
+    # Not inherited: a subclass in somebody's project may read another key.
+    return vars(META_ARCH_REGISTRY.get(name)).get("num_classes_key") if name in META_ARCH_REGISTRY else None
+
+
 def _check_num_classes(cfg: CfgNode) -> None:
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    key = _NUM_CLASSES_KEYS.get(architecture)
-    if architecture == "GeneralizedRCNN" and cfg.MODEL.ROI_HEADS.NAME in _ROI_HEADS:
-        key = _ROI_NUM_CLASSES_KEY
+    key = _num_classes_key(cfg)
     if key is None:
         return
     num_classes = get_key(cfg, key)

@@ -1,11 +1,6 @@
 """The trainer that builds everything from a config, on generated pictures and a tiny detector."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +13,8 @@ from detectron2.engine import DefaultPredictor, DefaultTrainer, HookBase, hooks
 from detectron2.engine.validation import build_validation_loader
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils.env import seed_all_rng
+from tests.engine.interrupted import Sleeper, run_and_kill
 from tests.modeling.tiny_models import tiny_config
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -211,18 +205,6 @@ def resumable_config(shapes, output, workers):
     return cfg
 
 
-class _Sleeper(HookBase):
-    """Says when an iteration is over, and stays there to be killed."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def after_step(self):
-        if self.trainer.iter == self.at:
-            Path(self.trainer.cfg.OUTPUT_DIR, "reached").write_text("")
-            time.sleep(600)
-
-
 def run_resumable(shapes, output, workers, sleep_at=-1):
     """What a training script does with ``--resume``."""
     cfg = resumable_config(shapes, output, int(workers))
@@ -231,27 +213,11 @@ def run_resumable(shapes, output, workers, sleep_at=-1):
     try:
         seed_all_rng(cfg.SEED)
         trainer = _Trainer(cfg)
-        trainer.register_hooks([_Sleeper(int(sleep_at))])
+        trainer.register_hooks([Sleeper(int(sleep_at))])
         trainer.resume_or_load(resume=True)
         trainer.train()
     finally:
         torch.set_num_threads(threads)
-
-
-def _run_and_kill(shapes, output, workers, iteration):
-    """SIGKILL to a process, and its data workers, in the middle of a training."""
-    output.mkdir()
-    code = f"import sys; from {__name__} import run_resumable; run_resumable(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, str(shapes), str(output), str(workers), str(iteration)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with (output / "stdout.txt").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not (output / "reached").exists():
-        assert process.poll() is None and time.monotonic() < deadline, (output / "stdout.txt").read_text()[-3000:]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
 
 
 def test_a_killed_and_resumed_run_equals_one_never_killed(shapes, tmp_path):
@@ -260,7 +226,7 @@ def test_a_killed_and_resumed_run_equals_one_never_killed(shapes, tmp_path):
     for workers in (0, 2):
         output = tmp_path / f"killed_{workers}"
         # iteration 4 is done, the checkpoint is from iteration 2
-        _run_and_kill(shapes, output, workers, iteration=4)
+        run_and_kill(run_resumable, output, shapes, output, workers, 4)
         assert (output / "last_checkpoint").read_text() == "model_0000002.pth"
         run_resumable(shapes, output, workers)
         actual = torch.load(output / "model_final.pth", weights_only=True)

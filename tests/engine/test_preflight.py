@@ -1,10 +1,12 @@
 import json
 
 import pytest
+import torch
 
 from detectron2.config import get_cfg
 from detectron2.data.catalog import DatasetCatalog, MetadataCatalog
 from detectron2.engine.preflight import check_config, register_configured_datasets
+from detectron2.modeling import META_ARCH_REGISTRY
 
 CLASSES = ("RBC", "WBC", "Platelets")
 
@@ -84,6 +86,20 @@ def test_num_classes_that_disagrees(datasets, architecture, key):
 @pytest.mark.parametrize("architecture", ["ProposalNetwork", "MyOwnDetector"])
 def test_num_classes_is_not_judged_where_it_is_not_known(datasets, architecture):
     check_config(config(architecture, num_classes=80))
+
+
+def test_an_architecture_of_a_project_says_where_its_number_of_classes_is(datasets, monkeypatch):
+    class Judged(torch.nn.Module):
+        num_classes_key = "MODEL.FCOS.NUM_CLASSES"
+
+    class ReadsAnotherKey(Judged):
+        pass
+
+    for made in (Judged, ReadsAnotherKey):
+        monkeypatch.setitem(META_ARCH_REGISTRY._obj_map, made.__name__, made)
+    with pytest.raises(ValueError, match="FCOS.NUM_CLASSES is 80"):
+        check_config(config("Judged", num_classes=80))
+    check_config(config("ReadsAnotherKey", num_classes=80))
 
 
 def test_classes_are_read_from_the_annotation_file(datasets, tmp_path):

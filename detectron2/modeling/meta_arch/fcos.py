@@ -59,6 +59,8 @@ class FCOS(DenseDetector):
         max_detections_per_image: the best so many are returned.
     """
 
+    num_classes_key = "MODEL.FCOS.NUM_CLASSES"  # of the config, judged against the data
+
     @configurable
     def __init__(
         self,

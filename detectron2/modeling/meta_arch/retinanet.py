@@ -61,6 +61,8 @@ class RetinaNet(DenseDetector):
         input_format: channel order of the input images, for these pictures.
     """
 
+    num_classes_key = "MODEL.RETINANET.NUM_CLASSES"  # of the config, judged against the data
+
     @configurable
     def __init__(
         self,
