@@ -5,6 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..functional.dequantize import dequantize
 from ..functional.standardize import standardize
 from .converted import ConvertedLayer
 from .layer import QuantLayer
@@ -40,6 +41,11 @@ class _ConvTranspose2dMap(LinearMap):
         # Output channel g * (C_out / groups) + j belongs to the weight's rows of group g and its column j.
         groups = int(getattr(self, "groups", 1))
         return values.view(groups, -1).repeat_interleave(weight.shape[0] // groups, 0)[..., None, None]
+
+    def dequantized(self, codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        if int(getattr(self, "groups", 1)) == 1:
+            return super().dequantized(codes, scale, zero_point)
+        return dequantize(codes, self.spread(scale, codes), self.spread(zero_point, codes))
 
     def out_channels_of(self, weight: Tensor) -> int:
         return weight.shape[1] * int(getattr(self, "groups", 1))

@@ -95,17 +95,17 @@ class ConvertedLayer(LinearMap):
     @property
     def weight(self) -> Tensor:
         """The weight that the integers stand for, float32."""
-        codes = self.weight_codes.int()
-        zero_point, scale = (self.spread(values, codes) for values in (self.weight_zero_point, self.weight_scale))
-        return (codes - zero_point).float() * scale
+        return self.dequantized(self.weight_codes, self.weight_scale, self.weight_zero_point)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As the quantized layer in evaluation."""
         extra = self.further(*args, **kwargs)
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        y = self.apply_weight(x, self.weight.to(x.dtype), bias, *extra)
+        weight, bias = self.weight, self.bias
+        if x.dtype != weight.dtype:  # asked first, for a traced graph would keep a cast that changes nothing
+            weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        y = self.apply_weight(x, weight, bias, *extra)
         if self.norm_multiplier is not None and self.norm_exponent is not None and self.norm_bias is not None:
             integers = (self.norm_multiplier, self.norm_exponent, self.norm_bias)
             y = self.scale_and_shift(y, *FixedPointBatchNorm.values(*integers, self.norm_step))

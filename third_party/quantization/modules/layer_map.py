@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..functional.dequantize import dequantize
 from ..functional.standardize import standardize
 
 
@@ -29,6 +30,15 @@ class LinearMap(nn.Module):
     def spread(self, values: Tensor, weight: Tensor) -> Tensor:
         """One value, or one for each output channel (``Tensor[C_out]``), in a shape that multiplies ``weight``."""
         return values if values.dim() == 0 else values.view(-1, *[1] * (weight.dim() - 1))
+
+    def dequantized(self, codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        """The weight, float32, that integers in its shape stand for.
+
+        Args:
+            codes: the integers.
+            scale, zero_point: one value, or one for each output channel, ``Tensor[C_out]``.
+        """
+        return dequantize(codes, scale, zero_point, self.weight_axis)
 
     def out_channels_of(self, weight: Tensor) -> int:
         """Output channels of a layer with this weight."""
