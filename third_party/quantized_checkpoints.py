@@ -9,7 +9,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 
 from .convert_to_quantization import quantize_model
-from .quantization import QuantConfig
+from .quantization import QuantConfig, missing_quantizer_keys
 from .quantization.transform import quantizers
 
 logger = logging.getLogger(__name__)
@@ -67,11 +67,11 @@ def report_quantizers(model: nn.Module, incompatible: Any) -> None:
         model: quantized.
         incompatible: with ``missing_keys``, changed in place.
     """
-    missing = [name for name in incompatible.missing_keys if is_quantizer_entry(name)]
-    if not missing:
+    missing = missing_quantizer_keys(model, incompatible)
+    if not missing.quantizers:
         return
-    incompatible.missing_keys[:] = [name for name in incompatible.missing_keys if name not in set(missing)]
-    layers = {name.rpartition(".")[0] for name in missing}
+    incompatible.missing_keys[:] = missing.others
+    layers = {name.rpartition(".")[0] for name in missing.quantizers}
     total = sum(1 for _ in quantizers(model))
     logger.info("%d of %d quantizers are not in the checkpoint: their ranges start from data", len(layers), total)
 

@@ -1,10 +1,5 @@
 """Training a quantized detector: stages, stabilisers, resume after a kill, two processes."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +8,9 @@ import torch
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
+from tests.engine.interrupted import Sleeper, run_and_kill
 from tests.engine.test_launch import _launch
-from tests.third_party.tiny import ROOT, SumOfScores, quantized_config
+from tests.third_party.tiny import SumOfScores, quantized_config
 from third_party.quantization.spec import Role
 from third_party.quantization.transform import quantizers
 
@@ -118,16 +114,6 @@ def test_a_teacher_in_float(shapes, tmp_path):
     assert trainer.storage.history("loss_distillation").latest() > 0
 
 
-class _Sleeper(HookBase):
-    def __init__(self, at):
-        self.at = at
-
-    def after_step(self):
-        if self.trainer.iter == self.at:
-            Path(self.trainer.cfg.OUTPUT_DIR, "reached").write_text("")
-            time.sleep(600)
-
-
 def run_resumable(shapes, output, sleep_at=-1):
     """A training with all that has a state."""
     progressive = {"ENABLED": True, "START_BITS": 6, "END_BITS": 4, "STEPS": [2, 4], "NAME": "head.*"}
@@ -135,24 +121,13 @@ def run_resumable(shapes, output, sleep_at=-1):
     training = {**EVERYTHING, "PROGRESSIVE": progressive}
     cfg = quantized_config(Path(shapes), Path(output), "retinanet_tiny", SCHEDULE=stages, TRAINING=training)
     cfg.SOLVER.MAX_ITER, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD = 8, 3, 3
-    _run(cfg, [_Sleeper(int(sleep_at))])
+    _run(cfg, [Sleeper(int(sleep_at))])
 
 
 def test_a_killed_and_resumed_training_equals_one_never_killed(shapes, tmp_path):
     run_resumable(shapes, tmp_path / "whole")
     output = tmp_path / "killed"
-    output.mkdir()
-    code = f"import sys; from {__name__} import run_resumable; run_resumable(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, str(shapes), str(output), "4"]
-    with (output / "stdout.txt").open("w") as log:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not (output / "reached").exists():
-        assert process.poll() is None and time.monotonic() < deadline, (output / "stdout.txt").read_text()[-3000:]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)
+    run_and_kill(run_resumable, output, shapes, output, 4)
     run_resumable(shapes, output)
     expected, actual = (torch.load(f / "model_final.pth", weights_only=True) for f in (tmp_path / "whole", output))
     assert set(actual["model"]) == set(expected["model"])

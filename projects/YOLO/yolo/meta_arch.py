@@ -26,6 +26,8 @@ __all__ = ["YOLO"]
 class YOLO(nn.Module):
     """A YOLO network with its loss and its way from raw predictions to detections."""
 
+    num_classes_key = "MODEL.YOLO.NUM_CLASSES"  # of the config, judged against the data
+
     pixel_mean: Tensor
     pixel_std: Tensor
 

@@ -11,6 +11,7 @@ from detectron2.projects.yolo.training import EMAHook
 
 from datasets.shapes import write_splits
 from detectron2.engine import default_argument_parser
+from detectron2.engine.command import setup_command
 from projects.YOLO import train_net
 from third_party.quantization import QuantConv2d
 
@@ -68,7 +69,7 @@ def test_train_resume_and_evaluate(shapes: Path, tmp_path: Path) -> None:
     assert (tmp_path / "evaluation" / "inference" / "coco_instances_results.json").exists()
     # the quantized model starts from what the float one has learned
     trainer = YOLOTrainer(
-        train_net.setup(
+        setup_command(
             arguments("Quantization/quick_start/yolov8n_shapes_W4A4.yaml", shapes, tmp_path / "quantized", *weights)
         )
     )
@@ -80,7 +81,7 @@ def test_train_resume_and_evaluate(shapes: Path, tmp_path: Path) -> None:
 
 
 def test_averaged_weights_are_tested_and_saved(shapes: Path, tmp_path: Path) -> None:
-    trainer = YOLOTrainer(train_net.setup(arguments("quick_start/yolox_nano_shapes.yaml", shapes, tmp_path)))
+    trainer = YOLOTrainer(setup_command(arguments("quick_start/yolox_nano_shapes.yaml", shapes, tmp_path)))
     trainer.train()
     hook = next(hook for hook in trainer._hooks if isinstance(hook, EMAHook))
     saved = torch.load(tmp_path / "model_final.pth", weights_only=True)["model"]
@@ -92,7 +93,7 @@ def test_averaged_weights_are_tested_and_saved(shapes: Path, tmp_path: Path) -> 
 
 def test_a_step_sees_the_nominal_batch(shapes: Path, tmp_path: Path) -> None:
     options = ("MODEL.YOLO.TRAINING.NOMINAL_BATCH", "6", "MODEL.YOLO.TRAINING.EMA.ENABLED", "False")
-    trainer = YOLOTrainer(train_net.setup(arguments("quick_start/yolov8n_shapes.yaml", shapes, tmp_path, *options)))
+    trainer = YOLOTrainer(setup_command(arguments("quick_start/yolov8n_shapes.yaml", shapes, tmp_path, *options)))
     assert trainer.cfg.SOLVER.ACCUMULATION_STEPS == 3
     assert trainer.model.loss_scale == 6.0
     assert not any(isinstance(hook, EMAHook) for hook in trainer._hooks)
