@@ -13,6 +13,7 @@ import lzma
 from pathlib import Path
 
 import numpy as np
+import pack_yolo_facts
 
 GOLDENS = [
     "roi_align", "boxes_iou_nms", "deform_conv", "paste_masks", "box_transforms", "anchors", "matcher_sampling",
@@ -83,6 +84,7 @@ def main() -> None:
         pack_json(facts / f"{name}.json", data / f"{name}.json.xz")
     states = {p.stem: json.loads(p.read_text()) for p in sorted((facts / "state_dicts").glob("*.json"))}
     write_xz(data / "state_dicts.json.xz", json.dumps(states, separators=(",", ":")).encode())
+    pack_yolo_facts.pack(facts / "yolo", data / "yolo", write_xz)
     size = sum(p.stat().st_size for p in data.rglob("*") if p.is_file())
     print(f"{size / 2**20:.2f} MiB in {data}")
     if size > LIMIT_BYTES:

@@ -1,40 +1,72 @@
-"""Facts about the YOLO families: names, counts and golden numbers, read from the folder beside the checkout."""
+"""Facts about the YOLO families: names, counts and golden numbers (``dev/pack_yolo_facts.py`` packed them)."""
 
 import functools
+import io
 import json
+import lzma
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-FOLDER = Path(__file__).resolve().parents[4] / "shared" / "facts" / "yolo"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "yolo"
 
 
-def _find(path: str) -> Path:
-    file = FOLDER / path
-    if not file.is_file():
-        pytest.skip(f"needs ../shared/facts/yolo/{path}, which is not on this machine")
-    return file
+def _read(name: str) -> bytes:
+    return lzma.decompress((FOLDER / f"{name}.xz").read_bytes())
 
 
 @functools.lru_cache(maxsize=8)
+def _json(name: str) -> Any:
+    return json.loads(_read(f"{name}.json"))
+
+
 def fact(name: str) -> Any:
     """A JSON fact, for example ``fact("yolo_models")`` or ``fact("yolo_state_dicts/yolov8-n")``."""
-    return json.loads(_find(f"{name}.json").read_text())
+    file, _, entry = name.partition("/")
+    return _json(file)[entry] if entry else _json(file)
+
+
+@functools.lru_cache(maxsize=1)
+def _store() -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(_read("goldens.npz"))) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def _array(entry: dict[str, Any]) -> np.ndarray:
+    if "seed" in entry:
+        state, shape = np.random.RandomState(entry["seed"]), tuple(entry["shape"])
+        state.standard_normal(entry["skip"])
+        return state.standard_normal(shape).astype(np.float32)
+    stored = _store()[entry["key"]]
+    if "shape" not in entry:
+        return stored.copy()
+    array = np.full(int(np.prod(entry["shape"])), np.nan, dtype=stored.dtype)
+    array[_store()[f"{entry['key']}_places"]] = stored
+    return array.reshape(entry["shape"])
 
 
 @functools.lru_cache(maxsize=4)
 def golden(name: str) -> dict[str, np.ndarray]:
-    """The arrays of a golden, for example ``golden("yolov8n")``."""
-    with np.load(_find(f"golden/{name}.npz")) as arrays:
-        return {key: arrays[key] for key in arrays.files}
+    """The arrays of a golden, for example ``golden("yolov8n")``.
+
+    Of large results only some numbers are packed, the others are NaN; see :func:`errors`.
+    """
+    return {key: _array(entry) for key, entry in _json("goldens")["arrays"][name].items()}
+
+
+def errors(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Differences at the numbers that a golden has, flat."""
+    assert ours.shape == theirs.shape, f"shape {ours.shape}, published {theirs.shape}"
+    there = ~np.isnan(theirs)
+    assert there.any()
+    return ours[there] - theirs[there]
 
 
 def golden_entry(name: str) -> dict[str, Any]:
     """What the index says about a golden."""
-    return fact("golden/INDEX")["entries"][name]
+    return _json("goldens")["entries"][name]
 
 
 def golden_image() -> np.ndarray:
