@@ -42,10 +42,32 @@ _LOSS: dict[str, Any] = {
     },
 }
 
+# The head on a backbone: FAMILY "backbone", and ROI_HEADS.NAME "YOLOHeads".
+_HEAD: dict[str, Any] = {
+    "KIND": "anchor_free_dfl",  # or "yolox", "anchor_based", "end_to_end"
+    "IN_FEATURES": [],  # names of the backbone's feature maps, from fine to coarse; all if there are none
+    "REG_MAX": 16,  # bins of a box side, for "anchor_free_dfl" and "end_to_end"
+    "HIDDEN_CHANNELS": 256,  # of the branches, for "yolox"
+    "DEPTHWISE": False,  # separable convolutions in the branches, for "yolox"
+    "IMPLICIT": False,  # implicit knowledge around the convolutions, for "anchor_based"
+}
+
+# Backbones that the project brings; each MODEL.BACKBONE.NAME reads its part.
+_BACKBONE: dict[str, Any] = {
+    "BOTTOM_UP": "build_resnet_backbone",  # under build_fpn_backbone and build_pafpn_backbone; a registered name
+    "OUT_FEATURES": ["res3", "res4", "res5"],  # of all but ResNets: strides 4, 8, 16, 32 are res2 to res5
+    "MOBILENET": {"VARIANT": "large", "WIDTH": 1.0, "NORM": "BN"},  # VARIANT, of version 3: "large" or "small"
+    "CSP_DARKNET": {"FAMILY": "yolov5", "SIZE": "n"},  # whose backbone: "yolov3", "yolov5", "yolov8", "yolox"
+    "IMPORTED": {"FILE": "", "FEATURES": []},  # .onnx or TorchScript, and its names of the feature maps
+}
+
 MODEL_YOLO: dict[str, Any] = {
-    "FAMILY": "yolov8",  # in families.FAMILIES
+    "FAMILY": "yolov8",  # in families.FAMILIES, or "backbone": HEAD on MODEL.BACKBONE.NAME
     "SIZE": "n",  # one of the family's
     "NUM_CLASSES": 80,
+    "ANCHORS": [],  # [width, height] in pixels for each level and anchor; empty: the published ones
+    "HEAD": _HEAD,
+    "BACKBONE": _BACKBONE,
     "PAD_VALUE": 114.0,  # pixel value, 0..255, that fills images up to a multiple of the largest stride
     "SCORE_THRESH_TEST": 0.001,
     "NMS_THRESH_TEST": 0.7,

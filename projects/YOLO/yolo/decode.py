@@ -6,7 +6,8 @@ Layout of the raw predictions ``Tensor[N, C, H, W]`` of a level with stride s, K
 anchor_free_dfl    ``4 * R`` logits (left, top, right, bottom; R bins each, in cells), then K class logits
 end_to_end         the same; with R = 1 the four numbers are the distances themselves, in cells
 yolox              x, y (offsets in cells), w, h (logarithms, in cells), logit of the objectness, K class logits
-anchor_based       for each of A anchors: logits of x, y, w, h, of the objectness, and K class logits
+anchor_based       for each of A anchors: logits of x, y, w, h (``exponential``: logarithms of w, h in anchors), of the
+                   objectness, and K class logits
 =================  =====================================================================================================
 
 Decoded predictions of all levels stand one after the other: level, (anchor,) row, column.
@@ -17,28 +18,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .heads.base import Anchors
-from .network import YOLONetwork
+from .heads.base import Anchors, DetectionHead
 
 
-def decode(network: YOLONetwork, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Boxes and scores of the raw predictions of a network.
+def decode(head: DetectionHead, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Boxes and scores of raw predictions.
 
     Args:
-        network: tells the layout.
+        head: tells the layout.
         raw: ``Tensor[N, C, H, W]`` for each level; auxiliary predictions behind them are left alone.
 
     Returns:
         boxes ``Tensor[N, P, 4]`` (x1, y1, x2, y2 in pixels, not clipped) and scores ``Tensor[N, P, K]`` in 0..1.
     """
-    levels = list(raw)[: len(network.strides)]
-    if network.head_kind == "yolox":
-        return decode_yolox(levels, network.strides)
-    if network.head_kind == "anchor_based":
-        assert network.anchors is not None
-        return decode_anchor_based(levels, network.strides, network.anchors)
-    assert network.reg_max is not None
-    return decode_anchor_free(levels, network.strides, network.reg_max)
+    levels = list(raw)[: len(head.strides)]
+    if head.head_kind == "yolox":
+        return decode_yolox(levels, head.strides)
+    if head.head_kind == "anchor_based":
+        assert head.anchors is not None
+        return decode_anchor_based(levels, head.strides, head.anchors, head.exponential)
+    assert head.reg_max is not None
+    return decode_anchor_free(levels, head.strides, head.reg_max)
 
 
 def decode_anchor_free(raw: Sequence[Tensor], strides: Sequence[int], reg_max: int) -> tuple[Tensor, Tensor]:
@@ -91,15 +91,19 @@ def decode_yolox(raw: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor,
     return torch.cat(boxes, 1), torch.cat(scores, 1)
 
 
-def decode_anchor_based(raw: Sequence[Tensor], strides: Sequence[int], anchors: Anchors) -> tuple[Tensor, Tensor]:
+def decode_anchor_based(
+    raw: Sequence[Tensor], strides: Sequence[int], anchors: Anchors, exponential: bool = False
+) -> tuple[Tensor, Tensor]:
     """Boxes and scores of an anchor-based head; a score is objectness times class.
 
-    With p the sigmoid of a logit: center ``(2 p - 0.5 + cell) * stride``, size ``(2 p)^2 * anchor`` (Scaled-YOLOv4).
+    With p the sigmoid of a logit: center ``(2 p - 0.5 + cell) * stride``, size ``(2 p)^2 * anchor`` (Scaled-YOLOv4); or, for a
+    raw size t, ``(p + cell) * stride`` and ``exp(t) * anchor`` (YOLOv3, section 2.1).
 
     Args:
         raw: ``Tensor[N, A * (5 + K), H, W]`` for each level.
         strides: input pixels per cell, for each level.
         anchors: width and height in pixels, for each level and anchor.
+        exponential: the second form.
 
     Returns:
         as :func:`decode`.
@@ -107,9 +111,11 @@ def decode_anchor_based(raw: Sequence[Tensor], strides: Sequence[int], anchors: 
     boxes, scores = [], []
     for level, stride, shapes in zip(raw, strides, anchors, strict=True):
         sizes = level.new_tensor(shapes)[:, None]
-        x = level.unflatten(1, (len(shapes), -1)).flatten(3).transpose(2, 3).sigmoid()
-        center = (x[..., :2] * 2 - 0.5 + cell_corners(level)) * stride
-        half = (x[..., 2:4] * 2).square() * sizes / 2
+        logits = level.unflatten(1, (len(shapes), -1)).flatten(3).transpose(2, 3)
+        x = logits.sigmoid()
+        offset = x[..., :2] if exponential else x[..., :2] * 2 - 0.5
+        center = (offset + cell_corners(level)) * stride
+        half = (logits[..., 2:4].exp() if exponential else (x[..., 2:4] * 2).square()) * sizes / 2
         boxes.append(torch.cat([center - half, center + half], 3).flatten(1, 2))
         scores.append((x[..., 4:5] * x[..., 5:]).flatten(1, 2))
     return torch.cat(boxes, 1), torch.cat(scores, 1)

@@ -13,10 +13,11 @@ from detectron2.modeling.meta_arch.inputs import ground_truth, register_pixel_st
 from detectron2.modeling.meta_arch.training_images import is_due, put_boxes_image
 from detectron2.structures import ImageList, Instances
 
-from .criteria import build_criterion
+from .build import build_detection_network
+from .criteria import build_criterion, loss_scale
 from .decode import decode
+from .detection_network import DetectionNetwork
 from .losses.targets import Targets
-from .network import YOLONetwork, build_network
 from .postprocessing import Postprocessing
 
 __all__ = ["YOLO"]
@@ -35,7 +36,7 @@ class YOLO(nn.Module):
     def __init__(
         self,
         *,
-        network: YOLONetwork,
+        network: DetectionNetwork,
         criterion: nn.Module,
         postprocessing: Postprocessing,
         pixel_mean: Sequence[float],
@@ -78,26 +79,15 @@ class YOLO(nn.Module):
         """
         if "YOLO" not in cfg.MODEL:
             raise KeyError("MODEL.YOLO: call detectron2.projects.yolo.add_yolo_config(cfg) before reading the config")
-        node = cfg.MODEL.YOLO
-        network = build_network(node.FAMILY, node.SIZE, node.NUM_CLASSES, len(cfg.MODEL.PIXEL_MEAN))
-        needs_suppression = network.head_kind != "end_to_end"
-        images = cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATION_STEPS
+        network = build_detection_network(cfg)
         return {
             "network": network,
-            "criterion": build_criterion(cfg, network),
-            "postprocessing": Postprocessing(
-                score_threshold=node.SCORE_THRESH_TEST,
-                iou_threshold=node.NMS_THRESH_TEST if needs_suppression else 1.0,
-                max_candidates=node.TOPK_CANDIDATES_TEST,
-                max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
-                multi_label=node.MULTI_LABEL_TEST,
-                class_agnostic=node.CLASS_AGNOSTIC_NMS_TEST,
-            ),
+            "criterion": build_criterion(cfg, network.head),
+            "postprocessing": Postprocessing.from_config(cfg, network.head_kind),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
-            "pad_value": node.PAD_VALUE,
-            # The trainer averages over the images of a step.
-            "loss_scale": float(images) if node.LOSS.SUM_OVER_IMAGES else 1.0,
+            "pad_value": cfg.MODEL.YOLO.PAD_VALUE,
+            "loss_scale": loss_scale(cfg),
             "vis_period": cfg.VIS_PERIOD,
             "input_format": cfg.INPUT.FORMAT,
         }
@@ -109,7 +99,7 @@ class YOLO(nn.Module):
     @property
     def size_divisibility(self) -> int:
         """Height and width of the network's input are multiples of this many pixels."""
-        return max(self.network.strides)
+        return self.network.size_divisibility
 
     def forward(self, batched_inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Instances]]:
         """Losses in training, detections otherwise.
@@ -174,7 +164,7 @@ class YOLO(nn.Module):
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """:func:`.decode.decode` in float32: half precision cannot hold coordinates beyond 2048 to a pixel."""
-        return decode(self.network, [level.float() for level in raw])
+        return decode(self.network.head, [level.float() for level in raw])
 
     def inference(self, images: ImageList) -> list[Instances]:
         """Detections of normalised images, at their size in the batch."""

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from .detection_network import DetectionNetwork
 from .families import Row, Scale, get_family
 from .families.names import rename_state_dict, source_names
-from .heads.base import Anchors, DetectionHead, HeadKind
+from .families.table import HeadTable
+from .heads.anchors import checked_anchors
+from .heads.base import DetectionHead
 
 
-class YOLONetwork(nn.Module):
+class YOLONetwork(DetectionNetwork):
     """Backbone, neck and head of a YOLO detector.
 
     Attributes:
@@ -18,17 +21,25 @@ class YOLONetwork(nn.Module):
         head: the head.
     """
 
-    def __init__(self, family: str, size: str, num_classes: int, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        family: str,
+        size: str,
+        num_classes: int,
+        in_channels: int = 3,
+        anchors: Sequence[Sequence[Sequence[float]]] = (),
+    ) -> None:
         """
         Args:
             family: name in :data:`FAMILIES`, for example "yolov8".
             size: one of its sizes, for example "n".
             num_classes: number of classes.
             in_channels: channels of the input image.
+            anchors: (width, height) in pixels, for each level and anchor; none for the published ones.
 
         Raises:
             KeyError: there is no such family or size.
-            ValueError: a number of classes or channels below 1.
+            ValueError: a number of classes or channels below 1, or anchors that the head cannot use.
         """
         super().__init__()
         if in_channels < 1:
@@ -51,42 +62,7 @@ class YOLONetwork(nn.Module):
             channels.append(width)
         head = layout.head
         widths = [channels[source] for source in head.sources]
-        self.head: DetectionHead = head.head(widths, num_classes, head.strides, **head.options)
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Input pixels per cell, for each level."""
-        return self.head.strides
-
-    @property
-    def head_kind(self) -> HeadKind:
-        """What the channels of the raw predictions mean; see :mod:`.decode`."""
-        return self.head.head_kind
-
-    @property
-    def reg_max(self) -> int | None:
-        """Bins of a box side; None for heads without."""
-        return self.head.reg_max
-
-    @property
-    def anchors(self) -> Anchors | None:
-        """Width and height of the anchors in pixels, for each level and anchor; None for heads without."""
-        return self.head.anchors
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return self.head.num_classes
-
-    def output_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """Channels, height and width of the raw predictions of each level, for an image of that size in pixels.
-
-        Raises:
-            ValueError: the size is no multiple of the largest stride.
-        """
-        if height % max(self.strides) or width % max(self.strides):
-            raise ValueError(f"height and width must be multiples of {max(self.strides)}, not {height} and {width}")
-        return [(self.head.out_channels, height // stride, width // stride) for stride in self.strides]
+        self.head = _build_head(head, widths, num_classes, anchors)
 
     def features(self, image: Tensor, auxiliary: bool | None = None) -> list[Tensor]:
         """The feature maps that the head reads.
@@ -175,6 +151,23 @@ def build_row(row: Row, in_channels: Sequence[int], scale: Scale) -> tuple[nn.Mo
     return row.block(inputs, out, **repeats, **row.options), out
 
 
-def build_network(family: str, size: str, num_classes: int, in_channels: int = 3) -> YOLONetwork:
+def _build_head(
+    table: HeadTable, channels: Sequence[int], num_classes: int, anchors: Sequence[Sequence[Sequence[float]]]
+) -> DetectionHead:
+    options = dict(table.options)
+    if anchors:
+        if "anchors" not in options:
+            raise ValueError("MODEL.YOLO.ANCHORS is set, but the head of this family has no anchors")
+        options["anchors"] = checked_anchors(anchors, len(table.strides))
+    return table.head(channels, num_classes, table.strides, **options)
+
+
+def build_network(
+    family: str,
+    size: str,
+    num_classes: int,
+    in_channels: int = 3,
+    anchors: Sequence[Sequence[Sequence[float]]] = (),
+) -> YOLONetwork:
     """A network with fresh weights; the arguments are those of :class:`YOLONetwork`."""
-    return YOLONetwork(family, size, num_classes, in_channels)
+    return YOLONetwork(family, size, num_classes, in_channels, anchors)

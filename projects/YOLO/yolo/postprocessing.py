@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 
+from .heads.base import HeadKind
 from .nms import nms
 
 __all__ = ["Postprocessing"]
@@ -35,6 +37,19 @@ class Postprocessing:
     max_detections: int = 100
     multi_label: bool = True
     class_agnostic: bool = False
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, head_kind: HeadKind) -> "Postprocessing":
+        """From ``MODEL.YOLO`` and ``TEST.DETECTIONS_PER_IMAGE``; end-to-end heads have no suppression."""
+        node = cfg.MODEL.YOLO
+        return cls(
+            score_threshold=node.SCORE_THRESH_TEST,
+            iou_threshold=1.0 if head_kind == "end_to_end" else node.NMS_THRESH_TEST,
+            max_candidates=node.TOPK_CANDIDATES_TEST,
+            max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
+            multi_label=node.MULTI_LABEL_TEST,
+            class_agnostic=node.CLASS_AGNOSTIC_NMS_TEST,
+        )
 
     def __post_init__(self) -> None:
         for name in ("score_threshold", "iou_threshold"):

@@ -32,8 +32,10 @@ class YOLOTrainer(DefaultTrainer):
         cfg: the whole config.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(with_accumulation(cfg))
+    @staticmethod
+    def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
+        """The config for another number of processes, then the batches of a step for its batch size."""
+        return with_accumulation(DefaultTrainer.auto_scale_workers(cfg, num_workers))
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:

@@ -24,6 +24,7 @@ class AnchorMatches:
         target: ``Tensor[P]``, row of the object in ``Targets.flat()``.
         sizes: ``Tensor[P, 2]``, width and height of the anchor in cells.
         stride: pixels a cell.
+        exponential: how raw numbers become boxes, see :meth:`decode`.
     """
 
     image: Tensor
@@ -33,6 +34,7 @@ class AnchorMatches:
     target: Tensor
     sizes: Tensor
     stride: int
+    exponential: bool = False
 
     def select(self, keep: Tensor, target: Tensor) -> "AnchorMatches":
         """Some of the pairs, with other objects.
@@ -76,15 +78,19 @@ class AnchorMatches:
     def decode(self, raw: Tensor) -> Tensor:
         """``centre = 2 sigmoid(t) - 1/2`` from the cell's corner, ``size = (2 sigmoid(t))^2 anchor``.
 
+        Or, if ``exponential``, ``centre = sigmoid(t)``, ``size = exp(t) anchor``.
+
         Args:
             raw: ``Tensor[P, 4]``, box outputs of the pairs.
 
         Returns:
             ``Tensor[P, 4]``, corners in cells relative to the cell's first corner.
         """
-        twice = 2 * raw.sigmoid()
-        centre = twice[:, :2] - 0.5
-        half = twice[:, 2:].square() * self.sizes / 2
+        if self.exponential:
+            centre, half = raw[:, :2].sigmoid(), raw[:, 2:].exp() * self.sizes / 2
+        else:
+            twice = 2 * raw.sigmoid()
+            centre, half = twice[:, :2] - 0.5, twice[:, 2:].square() * self.sizes / 2
         return torch.cat((centre - half, centre + half), dim=1)
 
 
@@ -100,8 +106,10 @@ class AnchorMatcher:
         anchors: per level (width, height) of each anchor, in pixels.
         strides: pixels a cell of each level.
         ratio: largest ratio of sides.
-        reach: distance to the border in cells below which the neighbour is taken too: 0.5 takes the nearest neighbour
-            in x and in y, 1 all four.
+        reach: distance to the border in cells below which the neighbour is taken too: 0 takes none, 0.5 the nearest
+            neighbour in x and in y, 1 all four.
+        exponential: how raw numbers become boxes, see :meth:`AnchorMatches.decode`. Centres do not leave their cell
+            then, so that ``reach`` should be 0.
 
     Raises:
         ValueError: as many levels of anchors as strides are needed; ``ratio`` above 1.
@@ -111,6 +119,7 @@ class AnchorMatcher:
     strides: Sequence[int]
     ratio: float = 4.0
     reach: float = 0.5
+    exponential: bool = False
 
     def __post_init__(self) -> None:
         if len(self.anchors) != len(self.strides):
@@ -157,4 +166,4 @@ class AnchorMatcher:
         column = cell[:, 0].clamp(0, shape[1] - 1)
         row = cell[:, 1].clamp(0, shape[0] - 1)
         anchor, target = anchor[pair], target[pair]
-        return AnchorMatches(image[target], anchor, row, column, target, sizes[anchor], stride)
+        return AnchorMatches(image[target], anchor, row, column, target, sizes[anchor], stride, self.exponential)

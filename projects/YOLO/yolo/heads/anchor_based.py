@@ -33,6 +33,7 @@ class AnchorBasedHead(DetectionHead):
         *,
         anchors: Anchors,
         implicit: bool = False,
+        exponential: bool = False,
     ) -> None:
         """
         Args:
@@ -41,9 +42,11 @@ class AnchorBasedHead(DetectionHead):
             strides: input pixels per cell, for each level.
             anchors: width and height in pixels, for each level and anchor.
             implicit: implicit knowledge in front of and behind each convolution that is not auxiliary (YOLOR).
+            exponential: sizes are exponentials of the raw numbers (YOLOv3, section 2.1).
         """
         super().__init__(num_classes, strides, len(anchors[0]) * (5 + num_classes))
         self.anchors = anchors
+        self.exponential = exponential
         levels = len(strides)
         self.has_auxiliary = len(in_channels) > levels
         self.predictors = self._predictors(in_channels[:levels])

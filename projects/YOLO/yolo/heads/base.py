@@ -25,6 +25,7 @@ class DetectionHead(nn.Module, ABC):
         strides: input pixels per cell, for each level.
         reg_max: number of bins R of a box side; None for heads without.
         anchors: width and height in pixels, for each level and anchor; None for heads without.
+        exponential: with anchors: sizes are exponentials of the raw numbers, as in YOLOv3, not squared sigmoids.
         out_channels: channels of a raw prediction.
         has_auxiliary: in training mode there are twice as many maps as levels.
     """
@@ -34,6 +35,7 @@ class DetectionHead(nn.Module, ABC):
     strides: tuple[int, ...]
     reg_max: int | None = None
     anchors: Anchors | None = None
+    exponential: bool = False
     out_channels: int
     has_auxiliary: bool = False
 

@@ -1,5 +1,7 @@
 """Spatial pyramid pooling: maxima over windows of several sizes, side by side."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from detectron2.layers import Concat
@@ -11,18 +13,26 @@ from .conv import conv_bn_act, silu
 class SPP(nn.Module):
     """Parallel maximum pooling with several windows (SPPNet; YOLOv3-SPP)."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, windows: tuple[int, ...] = (5, 9, 13)) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        windows: tuple[int, ...] = (5, 9, 13),
+        activation: Callable[[], nn.Module] = silu,
+    ) -> None:
         """
         Args:
             in_channels, out_channels: channels of the input and of the output.
             windows: odd sizes of the windows in pixels of the feature map.
+            activation: makes the activations.
         """
         super().__init__()
         hidden = in_channels // 2
-        self.reduce = conv_bn_act(in_channels, hidden)
+        self.reduce = conv_bn_act(in_channels, hidden, activation=activation)
         self.pools = nn.ModuleList(nn.MaxPool2d(size, stride=1, padding=size // 2) for size in windows)
         self.concat = Concat()
-        self.merge = conv_bn_act(hidden * (len(windows) + 1), out_channels)
+        self.merge = conv_bn_act(hidden * (len(windows) + 1), out_channels, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """``Tensor[N, in, H, W]`` -> ``Tensor[N, out, H, W]``."""
