@@ -1,0 +1,51 @@
+"""What engines want to find in a file."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """How quantization is written for an engine.
+
+    Attributes:
+        name: the engine.
+        unsigned_activations: activations are UINT8 with any zero-point, signed ones too; else signed ones are INT8.
+        symmetric_activations: activations must be INT8 with zero-point 0.
+        packed_activations: activations of at most 4 bits are INT4 or UINT4; else 8-bit types whose codes are clipped.
+        clip_codes: activations with fewer levels than their type are clipped behind QuantizeLinear, as integers, so
+            that a convolution and QuantizeLinear stay next to each other; else before it, in float.
+        widen_weights: weights of at most 4 bits are stored as such and cast to INT8 by the file, since the engine
+            computes with INT8 only; else they go to DequantizeLinear as they are.
+        repeat_after_moves: QuantizeLinear and DequantizeLinear stand again behind steps that only choose values, so
+            that the engine sees them between a DequantizeLinear and a QuantizeLinear and does them with integers.
+    """
+
+    name: str
+    unsigned_activations: bool = False
+    symmetric_activations: bool = False
+    packed_activations: bool = False
+    clip_codes: bool = False
+    widen_weights: bool = False
+    repeat_after_moves: bool = False
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("generic", packed_activations=True),
+        Target("onnxruntime", unsigned_activations=True, clip_codes=True, widen_weights=True, repeat_after_moves=True),
+        Target("openvino", widen_weights=True),
+        Target("tensorrt", symmetric_activations=True),
+    )
+}
+
+
+def find_target(name: str) -> Target:
+    """The target of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {name!r}")
+    return TARGETS[name]

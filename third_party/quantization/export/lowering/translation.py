@@ -1,0 +1,89 @@
+"""``torch.onnx`` at work, with errors that name the layer."""
+
+import ast
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+from torch.export import ExportedProgram
+
+from ..nodes import layer_name
+from .opaque import translation_table
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def translate(program: ExportedProgram, input_names: list[str], output_names: list[str], opset: int) -> "ir.Model":
+    """A program as an ONNX graph in which the operators of quantization are opaque nodes.
+
+    Raises:
+        ValueError: operators without translation, with the layers that use them.
+    """
+    import torch
+    from torch.onnx import OnnxExporterError
+
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = torch.onnx.export(
+                program,
+                input_names=input_names,
+                output_names=output_names,
+                opset_version=opset,
+                dynamo=True,
+                optimize=True,
+                verbose=False,
+                custom_translation_table=translation_table(),
+            )
+    except OnnxExporterError as error:
+        raise ValueError(_explanation(program, error)) from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+    assert result is not None
+    _tidy(result.model)
+    return result.model
+
+
+def _tidy(model: "ir.Model") -> None:
+    """Call nodes by layer and operator; drop notes on the tracing, which hold lines and paths of source files."""
+    taken: dict[str, int] = {}
+    for node in model.graph.all_nodes():
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))[:-1]
+        name = "/".join([*[scope for scope in scopes[-1:] if scope], node.op_type])
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+
+
+def _explanation(program: ExportedProgram, error: BaseException) -> str:
+    """What could not be translated, and where it is used."""
+    import torch
+
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__
+    text = "\n".join(str(cause) for cause in causes)
+    lines = [
+        f"{layer_name(node)}: operator {node.target} has no translation to ONNX"
+        for node in program.graph.nodes
+        if isinstance(node.target, torch._ops.OpOverload) and _is_named(node.name, str(node.target), text)
+    ]
+    return "\n".join(lines) or f"the program has no translation to ONNX: {causes[-1]}"
+
+
+def _is_named(node: str, target: str, text: str) -> bool:
+    return f"%{node} :" in text or f"No ONNX function found for {target}" in text or f"OpOverload(op='{target}" in text
