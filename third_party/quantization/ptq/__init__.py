@@ -1,0 +1,1 @@
+"""Quantizing a trained model without training it: calibration, choice, audit."""
