@@ -154,7 +154,8 @@ class LayerChoice:
             raise ValueError(f"the choice for {self.name!r} says keep_float and settings of quantization: use either")
         if not said and not self.keep_float:
             raise ValueError(
-                f"the choice for {self.name!r} changes nothing: say weight_bits, activation_bits, observer or keep_float"
+                f"the choice for {self.name!r} changes nothing: say weight_bits, activation_bits, observer or "
+                "keep_float"
             )
 
 

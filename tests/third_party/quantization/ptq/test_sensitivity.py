@@ -80,7 +80,8 @@ def test_the_layer_that_ruins_the_model_is_named():
 
 
 def test_culprits_are_the_fewest_that_make_up_the_share():
-    rows = tuple(SensitivityRow(name, "W8A8", 1 + change, change) for name, change in zip("abcd", (5, 3, 2, -1)))
+    changes = {"a": 5, "b": 3, "c": 2, "d": -1}
+    rows = tuple(SensitivityRow(name, "W8A8", 1 + change, change) for name, change in changes.items())
     table = SensitivityTable(1.0, 9.0, rows, 1, 0.0)
     assert [row.name for row in table.culprits(0.5)] == ["a"]
     assert [row.name for row in table.culprits(0.51)] == ["a", "b"]
