@@ -3,8 +3,8 @@
 
 Example: ``python projects/YOLO/tools/convert_weights.py yolov8n.pt --family yolov8 --size n --output yolov8n.pth``
 
-Reads state dicts, whole models (without building their classes or running code), and ONNX files whose batch
-normalisation is folded into the convolutions.
+Reads state dicts, whole models (without building their classes or running code), ONNX files whose batch normalisation is
+folded into the convolutions, TorchScript files, and Darknet's ``.weights`` (family darknet_yolov3).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from detectron2.projects.yolo.weights import convert_file  # noqa: E402
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("source", help="file of trained weights: .pt, .pth or .onnx")
+    made.add_argument("source", help="file of trained weights: .pt, .pth, .onnx or .weights")
     made.add_argument("--family", required=True, help="such as yolov8")
     made.add_argument("--size", required=True, help="such as n")
     made.add_argument("--output", required=True, help="file to write, .pth")

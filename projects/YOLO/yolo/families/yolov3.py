@@ -1,87 +1,103 @@
 """YOLOv3: Darknet-53 with a top-down neck (optionally with spatial pyramid pooling), and the tiny network."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from torch import nn
 
 from ..heads import AnchorBasedHead
-from ..layers import SPP, Bottleneck, BottleneckChain, conv_bn_act
+from ..layers import SPP, Bottleneck, BottleneckChain, conv_bn_act, silu
 from .anchors import COCO_P5, TINY
 from .registry import register_family
 from .table import Family, HeadTable, Layout, Row, Scale, concat, row, upsample
 from .ultralytics_names import ultralytics_names
 
-
-def _conv(channels: int, kernel_size: int = 3, stride: int = 1, source: int = -1) -> Row:
-    return row(conv_bn_act, channels, source=source, kernel_size=kernel_size, stride=stride)
-
-
-def _pool() -> Row:
-    return row(nn.MaxPool2d, kernel_size=2, stride=2)
+Activation = Callable[[], nn.Module]
+SCALES: Mapping[str, Scale] = {size: Scale() for size in ("full", "spp", "tiny")}
 
 
-_DARKNET = (
-    _conv(32),
-    _conv(64, stride=2),
-    row(Bottleneck, 64),
-    _conv(128, stride=2),
-    row(BottleneckChain, 128, 2),
-    _conv(256, stride=2),
-    row(BottleneckChain, 256, 8),
-    _conv(512, stride=2),
-    row(BottleneckChain, 512, 8),
-    _conv(1024, stride=2),
-    row(BottleneckChain, 1024, 4),
-)
+def yolov3_layout(size: str, activation: Activation, pad: Callable[..., nn.Module], head: Mapping[str, Any]) -> Layout:
+    """The rows and the head.
+
+    Args:
+        size: "full", "spp" or "tiny".
+        activation: makes the activation of every convolution.
+        pad: ``pad(padding=(left, right, top, bottom))`` in front of the last pooling of "tiny".
+        head: further options of the head.
+    """
+    if size == "tiny":
+        options = {"anchors": TINY, **head}
+        return Layout(_tiny(activation, pad), HeadTable(AnchorBasedHead, (19, 15), (16, 32), options))
+    options = {"anchors": COCO_P5, **head}
+    return Layout(_large(activation, size == "spp"), HeadTable(AnchorBasedHead, (27, 22, 15), (8, 16, 32), options))
 
 
-def _large(deepest: Row) -> Layout:
-    rows = (
-        *_DARKNET,
-        row(Bottleneck, 1024, shortcut=False),
-        deepest,
-        _conv(1024),
-        _conv(512, 1),
-        _conv(1024),
-        _conv(256, 1, source=-2),
+def _large(activation: Activation, pyramid: bool) -> tuple[Row, ...]:
+    def conv(channels: int, kernel_size: int = 3, stride: int = 1, source: int = -1) -> Row:
+        return row(conv_bn_act, channels, source=source, kernel_size=kernel_size, stride=stride, activation=activation)
+
+    def block(channels: int, shortcut: bool = True) -> Row:
+        return row(Bottleneck, channels, shortcut=shortcut, activation=activation)
+
+    def chain(channels: int, repeats: int, shortcut: bool = True) -> Row:
+        return row(BottleneckChain, channels, repeats, shortcut=shortcut, activation=activation)
+
+    return (
+        conv(32),
+        conv(64, stride=2),
+        block(64),
+        conv(128, stride=2),
+        chain(128, 2),
+        conv(256, stride=2),
+        chain(256, 8),
+        conv(512, stride=2),
+        chain(512, 8),
+        conv(1024, stride=2),
+        chain(1024, 4),
+        block(1024, shortcut=False),
+        row(SPP, 512, activation=activation) if pyramid else conv(512, 1),
+        conv(1024),
+        conv(512, 1),
+        conv(1024),
+        conv(256, 1, source=-2),
         upsample(),
         concat(-1, 8),
-        row(Bottleneck, 512, shortcut=False),
-        row(Bottleneck, 512, shortcut=False),
-        _conv(256, 1),
-        _conv(512),
-        _conv(128, 1, source=-2),
+        block(512, shortcut=False),
+        block(512, shortcut=False),
+        conv(256, 1),
+        conv(512),
+        conv(128, 1, source=-2),
         upsample(),
         concat(-1, 6),
-        row(Bottleneck, 256, shortcut=False),
-        row(BottleneckChain, 256, 2, shortcut=False),
+        block(256, shortcut=False),
+        chain(256, 2, shortcut=False),
     )
-    return Layout(rows, HeadTable(AnchorBasedHead, (27, 22, 15), (8, 16, 32), {"anchors": COCO_P5}))
 
 
-_TINY_ROWS = (
-    *(part for channels in (16, 32, 64, 128, 256) for part in (_conv(channels), _pool())),
-    _conv(512),
-    row(nn.ZeroPad2d, padding=(0, 1, 0, 1)),
-    row(nn.MaxPool2d, kernel_size=2, stride=1),
-    _conv(1024),
-    _conv(256, 1),
-    _conv(512),
-    _conv(128, 1, source=-2),
-    upsample(),
-    concat(-1, 8),
-    _conv(256),
-)
+def _tiny(activation: Activation, pad: Callable[..., nn.Module]) -> tuple[Row, ...]:
+    def conv(channels: int, kernel_size: int = 3, source: int = -1) -> Row:
+        return row(conv_bn_act, channels, source=source, kernel_size=kernel_size, activation=activation)
 
-_LAYOUTS = {
-    "full": _large(_conv(512, 1)),
-    "spp": _large(row(SPP, 512)),
-    "tiny": Layout(_TINY_ROWS, HeadTable(AnchorBasedHead, (19, 15), (16, 32), {"anchors": TINY})),
-}
+    def pool(stride: int) -> Row:
+        return row(nn.MaxPool2d, kernel_size=2, stride=stride)
 
-YOLOV3 = register_family(
-    Family(
-        name="yolov3",
-        scales={size: Scale() for size in _LAYOUTS},
-        layout=_LAYOUTS.__getitem__,
-        names=ultralytics_names,
+    return (
+        *(part for channels in (16, 32, 64, 128, 256) for part in (conv(channels), pool(2))),
+        conv(512),
+        row(pad, padding=(0, 1, 0, 1)),
+        pool(1),
+        conv(1024),
+        conv(256, 1),
+        conv(512),
+        conv(128, 1, source=-2),
+        upsample(),
+        concat(-1, 8),
+        conv(256),
     )
-)
+
+
+def _layout(size: str) -> Layout:
+    return yolov3_layout(size, silu, nn.ZeroPad2d, {})
+
+
+YOLOV3 = register_family(Family(name="yolov3", scales=SCALES, layout=_layout, names=ultralytics_names))

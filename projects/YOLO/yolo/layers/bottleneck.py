@@ -42,9 +42,7 @@ class Bottleneck(nn.Module):
         plain = partial(conv_bn_act, activation=activation)
         second: Callable[..., nn.Module] = SeparableConv if depthwise else plain
         self.first = (
-            ReparamConv(in_channels, hidden)
-            if reparameterized
-            else plain(in_channels, hidden, kernel_size=kernels[0])
+            ReparamConv(in_channels, hidden) if reparameterized else plain(in_channels, hidden, kernel_size=kernels[0])
         )
         self.second = second(hidden, out_channels, kernel_size=kernels[1])
         self.add = Add() if shortcut and in_channels == out_channels else None

@@ -32,7 +32,8 @@ def convert_file(
     """The state dict of a network here from a file of trained weights.
 
     Args:
-        filename: ``.pt`` or ``.pth`` (see :func:`read_state_dict`), or ``.onnx`` (see :mod:`.onnx_reader`).
+        filename: ``.pt`` or ``.pth`` (see :func:`read_state_dict`), ``.onnx`` (see :mod:`.onnx_reader`), or
+            ``.weights`` (see :mod:`.darknet`).
         family, size: of the network, such as "yolov8" and "n".
         num_classes: that it was trained for.
         allow_torchscript: load TorchScript files too, which hold programs.
@@ -46,10 +47,15 @@ def convert_file(
     """
     network = network_on_meta(family, size, num_classes)
     try:
-        if Path(filename).suffix.lower() == ".onnx":
+        suffix = Path(filename).suffix.lower()
+        if suffix == ".onnx":
             from .onnx_reader import convert_onnx
 
             return convert_onnx(filename, network)
+        if suffix == ".weights":
+            from .darknet import convert_darknet
+
+            return convert_darknet(filename, network)
         return convert_state_dict(read_state_dict(filename, allow_torchscript), network)
     except ValueError as error:
         told = str(error)

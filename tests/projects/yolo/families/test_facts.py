@@ -18,12 +18,13 @@ MODELS = {
     "yolo26": ("yolo26 (ultralytics 8.4.190)", "yolo26{}"),
     "yolov10": ("yolov10 (ultralytics 8.4.190)", "yolov10{}"),
     "yolov3": ("yolov3 (ultralytics/yolov3)", "yolov3-{}"),
+    "darknet_yolov3": ("yolov3 (ultralytics/yolov3)", "yolov3-{}"),
     "yolov5": ("yolov5 (ultralytics/yolov5)", "yolov5{}"),
     "yolov8": ("yolov8 (ultralytics 8.4.190)", "yolov8{}"),
     "yolox": ("yolox (Megvii)", "yolox-{}"),
 }
 # Where the size is not part of the name.
-WITHOUT_SIZE = {"yolov3": "yolov3", "yolov7": "training/yolov7"}
+WITHOUT_SIZE = {"yolov3": "yolov3", "darknet_yolov3": "yolov3", "yolov7": "training/yolov7"}
 # Published state dict -> family and size.
 STATE_DICTS = {
     "yolov7": ("yolov7", "base"),

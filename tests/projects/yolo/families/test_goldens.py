@@ -129,4 +129,5 @@ def test_predictions_equal_the_published_ones(name: str) -> None:
 
 
 def test_every_family_has_a_golden() -> None:
-    assert {case.family for case in CASES.values()} == set(FAMILIES)
+    interpreted = {"darknet_yolov3"}  # by tests/projects/yolo/weights/test_darknet.py
+    assert {case.family for case in CASES.values()} | interpreted == set(FAMILIES)
