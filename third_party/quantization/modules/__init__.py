@@ -8,4 +8,5 @@ from .elementwise import QuantAdd, QuantConcat, QuantElementwise, quantize_toget
 from .fixed_point_norm import FixedPointBatchNorm
 from .layer import QuantLayer
 from .linear import ConvertedLinear, QuantLinear
+from .nonlinear import NONLINEAR_MODULES, QuantNonlinear, lowest_output
 from .options import LayerOptions

@@ -12,6 +12,7 @@ from ..spec.roles import Role
 from .adopt import adopt, type_names
 from .fixed_point_norm import FixedPointBatchNorm
 from .layer_map import LinearMap
+from .nonlinear import QuantNonlinear, as_nonlinear
 from .norm_forward import fixed_point_forward, folded_forward
 from .norms import split_norm
 from .options import LayerOptions
@@ -94,6 +95,16 @@ class QuantLayer(LinearMap):
             channels = made.in_channels_of(made.weight)
             made.input_quantizer = _like(build_quantizer(activation, Role.ACTIVATION, channels, cls.input_axis), made)
         return made
+
+    def quantize_activation(self, spec: QuantSpec) -> None:
+        """Let the activation function read quantized values, if it is one that needs that; ReLU only clips.
+
+        Raises:
+            ValueError: a spec that does not suit activations, or has several ranges.
+        """
+        function = as_nonlinear(self.activation)
+        if function is not None:
+            self.activation = QuantNonlinear.from_float(function, None, spec).to(self.weight.device)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As the float layer, with quantized input and weight."""

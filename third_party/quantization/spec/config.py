@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import matching, plan
-from .affine_methods import LSQSpec
+from .affine_methods import LSQPlusSpec, LSQSpec
 from .choices import check_bool, check_choice, check_type
 from .overrides import Override, explicit_settings
 from .parsing import as_list, as_mapping, check_keys, located, write_group
@@ -23,6 +23,7 @@ _DEFAULTS: dict[str, QuantSpec] = {
     "weight": LSQSpec(granularity="channel"),
     "activation": LSQSpec(),
     "elementwise": LSQSpec(),
+    "nonlinear": LSQPlusSpec(),
 }
 
 
@@ -39,6 +40,8 @@ class QuantConfig:
         activation: settings of the inputs of layers with weights; None as above.
         elementwise: settings of the inputs of additions and concatenations, one range for all of a layer's; None as
             above.
+        nonlinear: settings of what activation functions such as SiLU read, those that layers with weights carry and
+            those that stand alone; None, the default, leaves it in floating point. ReLU needs none: it only clips.
         batch_norm: behind a quantized convolution "float", "fold"-ed into its weights, or in "fixed_point" (AQD).
         weight_standardization: weights get zero mean and unit variance before they are quantized.
         rules: exceptions, by name or type.
@@ -52,6 +55,7 @@ class QuantConfig:
     weight: QuantSpec | None = _DEFAULTS["weight"]
     activation: QuantSpec | None = _DEFAULTS["activation"]
     elementwise: QuantSpec | None = _DEFAULTS["elementwise"]
+    nonlinear: QuantSpec | None = None
     batch_norm: str = "float"
     weight_standardization: bool = False
     rules: tuple[Rule, ...] = ()
@@ -74,9 +78,14 @@ class QuantConfig:
         check_type("training", self.training, TrainingConfig)
 
     def base_settings(self, part: str) -> Override:
-        """Settings of "weight", "activation" or "elementwise" before any rule."""
+        """Settings of "weight", "activation", "elementwise" or "nonlinear" before any rule."""
         spec = getattr(self, part)
         return explicit_settings(spec) if spec else {**explicit_settings(_DEFAULTS[part]), "enabled": False}
+
+    @property
+    def quantizes_nonlinear(self) -> bool:
+        """Whether activation functions of some layers may read quantized values."""
+        return self.nonlinear is not None or any(rule.override("nonlinear") for rule in self.rules)
 
     def resolve(self, name: str, type_names: Sequence[str], kind: str = "weighted") -> LayerPlan:
         """How a layer is quantized.
@@ -84,7 +93,9 @@ class QuantConfig:
         Args:
             name: its qualified name.
             type_names: names of its class and base classes.
-            kind: "weighted" for layers with weights, which take ``weight`` and ``activation``, or "elementwise".
+            kind: "weighted" for layers with weights, which take ``weight``, ``activation`` and, for the activation
+                function that they carry, ``nonlinear``; "elementwise"; or "nonlinear" for an activation function that
+                stands alone.
 
         Raises:
             ValueError: the settings that add up for this layer contradict each other, or a rule for exactly this

@@ -12,7 +12,13 @@ from .rules import ROLES_OF_PARTS, Rule
 if TYPE_CHECKING:
     from .config import QuantConfig
 
-PARTS_OF_KINDS = {"weighted": ("weight", "activation"), "elementwise": ("elementwise",)}
+PARTS_OF_KINDS = {
+    "weighted": ("weight", "activation", "nonlinear"),
+    "elementwise": ("elementwise",),
+    "nonlinear": ("nonlinear",),
+}
+# A layer of which none of these is quantized stays as it is, whatever its activation function could read.
+_DECISIVE = PARTS_OF_KINDS | {"weighted": ("weight", "activation")}
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class LayerPlan:
         weight: of its weight; None leaves it in floating point.
         activation: of its input; None leaves it in floating point.
         skip: the layer stays as it is.
+        nonlinear: of what the activation function reads that a layer with weights carries; None leaves it in
+            floating point.
         why: where that comes from, the strongest rule first: "rule 2 (name backbone.stem*), default".
     """
 
@@ -30,6 +38,7 @@ class LayerPlan:
     activation: QuantSpec | None
     skip: bool
     why: str
+    nonlinear: QuantSpec | None = None
 
 
 def resolve_layer(config: "QuantConfig", name: str, type_names: Sequence[str], kind: str) -> LayerPlan:
@@ -47,9 +56,12 @@ def resolve_layer(config: "QuantConfig", name: str, type_names: Sequence[str], k
     relevant = [(n, rule) for n, rule in matching if rule.skip is not None or any(rule.override(p) for p in parts)]
     why = ", ".join([*(_cite(number, rule) for number, rule in reversed(relevant)), "default"])
     specs = {part: _spec(config, part, [rule for _, rule in relevant], f"layer {name!r} ({why})") for part in parts}
-    if all(spec is None for spec in specs.values()):
-        return LayerPlan(None, None, True, f"{' and '.join(parts)} left in floating point by {why}")
-    return LayerPlan(specs.get("weight"), specs.get("activation", specs.get("elementwise")), False, why)
+    decisive = _DECISIVE[kind]
+    if all(specs[part] is None for part in decisive):
+        return LayerPlan(None, None, True, f"{' and '.join(decisive)} left in floating point by {why}")
+    if kind == "weighted":
+        return LayerPlan(specs["weight"], specs["activation"], False, why, specs["nonlinear"])
+    return LayerPlan(None, specs[parts[0]], False, why)
 
 
 def _spec(config: "QuantConfig", part: str, rules: Sequence[Rule], where: str) -> QuantSpec | None:
@@ -69,7 +81,7 @@ def _refuse_other_kind(rule: Rule, number: int, name: str, kind: str) -> None:
     if rule.name == name and foreign:
         raise ValueError(
             f"{_cite(number, rule)} sets {', '.join(foreign)}, but {name!r} is a layer of kind {kind}, which takes "
-            f"{' and '.join(own)} only"
+            f"{', '.join(own[:-1])}{' and ' if own[1:] else ''}{own[-1]} only"
         )
 
 

@@ -9,7 +9,12 @@ from .names import NamePattern, Precision
 from .overrides import parse_override
 from .roles import Role
 
-ROLES_OF_PARTS = {"weight": Role.WEIGHT, "activation": Role.ACTIVATION, "elementwise": Role.ACTIVATION}
+ROLES_OF_PARTS = {
+    "weight": Role.WEIGHT,
+    "activation": Role.ACTIVATION,
+    "elementwise": Role.ACTIVATION,
+    "nonlinear": Role.ACTIVATION,
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Rule:
             tensor unquantized. A change of "method" keeps the settings that the new method also has, if they were
             not at the old method's defaults.
         elementwise: the same for additions and concatenations, which take nothing from ``activation``.
+        nonlinear: the same for what activation functions read, inside of layers and on their own.
         skip: True leaves the layers as they are, False brings back those that a weaker rule left out.
 
     Raises:
@@ -35,6 +41,7 @@ class Rule:
     weight: "Mapping[str, Any] | str | None" = None
     activation: "Mapping[str, Any] | str | None" = None
     elementwise: "Mapping[str, Any] | str | None" = None
+    nonlinear: "Mapping[str, Any] | str | None" = None
     skip: bool | None = None
     _pattern: NamePattern | None = field(init=False, repr=False, compare=False, default=None)
 
@@ -57,7 +64,7 @@ class Rule:
             raise ValueError(f"the rule for {self.describe()} changes nothing: say {', '.join(ROLES_OF_PARTS)} or skip")
 
     def override(self, part: str) -> dict[str, Any] | None:
-        """What the rule changes in "weight", "activation" or "elementwise"; field names to values."""
+        """What the rule changes in one of :data:`ROLES_OF_PARTS`; field names to values."""
         value: dict[str, Any] | None = getattr(self, part)
         return value
 

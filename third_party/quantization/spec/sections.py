@@ -75,7 +75,7 @@ def write_spec(spec: QuantSpec | None) -> dict[str, Any]:
 
 
 def read_rule(value: Any, path: str) -> Rule:
-    """A rule from keys NAME, TYPE, WEIGHT, ACTIVATION, ELEMENTWISE and SKIP."""
+    """A rule from keys NAME, TYPE, SKIP and those of the parts, such as WEIGHT."""
     given = as_mapping(value, path)
     names = {"NAME": "name", "TYPE": "module_type", "SKIP": "skip"} | {part.upper(): part for part in ROLES_OF_PARTS}
     check_keys(given, names, path)

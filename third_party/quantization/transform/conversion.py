@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..modules import ConvertedLayer, QuantElementwise, QuantLayer
+from ..modules import ConvertedLayer, QuantElementwise, QuantLayer, QuantNonlinear
 from ..quantizers.quantizer import Quantizer
 from .access import quantizers
 from .layers import Layer, survey
@@ -58,16 +58,19 @@ def conversion_refusal(layer: QuantLayer) -> str | None:
 def _check_ranges(layers: list[Layer]) -> None:
     missing = []
     for layer in layers:
-        quantizer = getattr(layer.module, "input_quantizer", None) if layer.done else None
-        if isinstance(quantizer, Quantizer) and quantizer.enabled and not quantizer.initialized:
-            missing.append(layer.name)
+        function = getattr(layer.module, "activation", None)
+        readers = {layer.name: layer.module, f"{layer.name}.activation": function} if layer.done else {}
+        for name, module in readers.items():
+            quantizer = getattr(module, "input_quantizer", None)
+            if isinstance(quantizer, Quantizer) and quantizer.enabled and not quantizer.initialized:
+                missing.append(name)
     if missing:
         raise ValueError(f"train or calibrate the model first; no range yet for the input of: {', '.join(missing)}")
 
 
 def _why(layer: Layer) -> str:
     module = layer.module
-    if not isinstance(module, (QuantLayer, QuantElementwise, ConvertedLayer)):
+    if not isinstance(module, (QuantLayer, QuantElementwise, QuantNonlinear, ConvertedLayer)):
         return layer.why or "not quantized"
     reasons = []
     if isinstance(module, ConvertedLayer):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..modules import ConvertedLayer, QuantElementwise, QuantLayer
+from ..modules import ConvertedLayer, QuantElementwise, QuantLayer, QuantNonlinear
 from .registry import Converter, find_converter, is_refused, passes_through
 
 
@@ -18,7 +18,7 @@ class Layer:
         module: the module.
         names: all its qualified names, several if it is shared.
         converter: how it is, or was, quantized; None for modules that stay as they are.
-        kind: "weighted", "elementwise", "pass" or "float".
+        kind: "weighted", "elementwise", "nonlinear", "pass" or "float".
         why: why it has no converter.
     """
 
@@ -41,11 +41,15 @@ class Layer:
 
 def is_quantized(module: nn.Module) -> bool:
     """Whether a module is one of the engine's quantized or converted layers."""
-    return isinstance(module, (QuantLayer, QuantElementwise, ConvertedLayer))
+    return isinstance(module, (QuantLayer, QuantElementwise, QuantNonlinear, ConvertedLayer))
 
 
-def survey(model: nn.Module) -> list[Layer]:
+def survey(model: nn.Module, *, nonlinear: bool = False) -> list[Layer]:
     """All layers that are quantized, could be, have weights, or hand levels through; in the model's order.
+
+    Args:
+        model: the model.
+        nonlinear: list activation functions that stand alone and are in float, too.
 
     Raises:
         ValueError: parameters of lazy modules, whose shapes are not known yet.
@@ -57,7 +61,9 @@ def survey(model: nn.Module) -> list[Layer]:
     names: dict[int, list[str]] = {}
     for name, module in _walk(model, ""):
         names.setdefault(id(module), []).append(name)
-        if id(module) not in found and (layer := _classify(module)) is not None:
+        if id(module) in found or (layer := _classify(module)) is None:
+            continue
+        if nonlinear or layer.kind != "nonlinear" or layer.done:
             found[id(module)] = layer
     return [
         Layer(layer.module, tuple(names[key]), layer.kind, layer.converter, layer.why) for key, layer in found.items()
@@ -77,9 +83,15 @@ def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     return ((name, child) for name, child in module._modules.items() if child is not None)
 
 
+def _kind_of_quantized(module: nn.Module) -> str:
+    if isinstance(module, QuantNonlinear):
+        return "nonlinear"
+    return "elementwise" if isinstance(module, QuantElementwise) else "weighted"
+
+
 def _classify(module: nn.Module) -> Layer | None:
     if is_quantized(module):
-        return Layer(module, (), "elementwise" if isinstance(module, QuantElementwise) else "weighted")
+        return Layer(module, (), _kind_of_quantized(module))
     converter, why = find_converter(module)
     if converter is not None:
         return Layer(module, (), converter.kind, converter)

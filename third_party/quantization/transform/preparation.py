@@ -5,10 +5,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..modules import ConvertedLayer, LayerOptions, QuantElementwise, QuantLayer
+from ..modules import ConvertedLayer, LayerOptions, QuantElementwise, QuantLayer, QuantNonlinear
 from ..modules.adopt import type_names
+from ..modules.nonlinear import is_nonlinear
 from ..quantizers.quantizer import Quantizer
 from ..spec import LayerPlan, QuantConfig
+from ..spec.plan import PARTS_OF_KINDS
 from .layers import Layer, survey
 from .norm_pairs import norms_beside
 from .report import Report
@@ -34,7 +36,7 @@ def prepare(model: nn.Module, config: QuantConfig, *, dry_run: bool = False) -> 
         ValueError: before anything is changed: rules or steps that mean no layer, settings that do not suit a layer
             (it is named), or a model that is prepared already in another way.
     """
-    layers = survey(model)
+    layers = survey(model, nonlinear=config.quantizes_nonlinear)
     options = LayerOptions(config.batch_norm, config.weight_standardization)
     plans = _plans(layers, config)
     modules = _quantized_forms(layers, plans, options, _device(model))
@@ -57,7 +59,7 @@ def put(model: nn.Module, names: tuple[str, ...], module: nn.Module) -> None:
 
 def _plans(layers: list[Layer], config: QuantConfig) -> dict[str, LayerPlan]:
     """The plan of each layer that can be quantized, by its first name."""
-    layers = [layer for layer in layers if layer.kind in ("weighted", "elementwise")]
+    layers = [layer for layer in layers if layer.kind in PARTS_OF_KINDS]
     kinds = {id(layer): type_names(layer.module) for layer in layers}
     config.check_matches({name: kinds[id(layer)] for layer in layers for name in layer.names})
     plans: dict[str, LayerPlan] = {}
@@ -90,10 +92,12 @@ def _quantized_forms(
         elif layer.converter is not None and not plan.skip:
             try:
                 made = layer.converter.build(layer.module, plan.weight, plan.activation, options)
+                if plan.nonlinear is not None and isinstance(made, QuantLayer):
+                    made.quantize_activation(plan.nonlinear)
             except ValueError as error:
                 problems.append(f"layer {layer.name!r} ({type_names(layer.module)[0]}): {error}")
                 continue
-            if isinstance(made, QuantElementwise):
+            if isinstance(made, (QuantElementwise, QuantNonlinear)):
                 made.to(device)  # it has no weight to tell where it works
             modules[layer.name] = made
     if problems:
@@ -111,6 +115,10 @@ def _disagreements(layer: Layer, plan: LayerPlan, options: LayerOptions) -> list
     if isinstance(layer.module, QuantLayer):
         parts["weight"] = (_spec(layer.module.weight_quantizer), plan.weight)
         parts["options"] = (layer.module.options, options)
+        if is_nonlinear(layer.module.activation):
+            function = layer.module.activation
+            quantizer = function.input_quantizer if isinstance(function, QuantNonlinear) else None
+            parts["activation function"] = (_spec(quantizer), plan.nonlinear)
     return [
         f"layer {layer.name!r} is quantized already, its {part} by {has}; the settings ask for {wanted}. Prepare the "
         "float model anew"

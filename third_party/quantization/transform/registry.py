@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from ..modules import LayerOptions, QuantConv2d, QuantConvTranspose2d, QuantLinear
+from ..modules import (
+    NONLINEAR_MODULES,
+    LayerOptions,
+    QuantConv2d,
+    QuantConvTranspose2d,
+    QuantLinear,
+    QuantNonlinear,
+)
 from ..spec import QuantSpec
 from ..spec.choices import check_choice
 from ..spec.plan import PARTS_OF_KINDS
@@ -20,7 +27,7 @@ class Converter:
 
     Attributes:
         build: makes the quantized form from module, weight spec, activation spec and options; shares the parameters.
-        kind: "weighted" or "elementwise".
+        kind: "weighted", "elementwise" or "nonlinear".
     """
 
     build: Build
@@ -40,7 +47,8 @@ def register_converter(module_type: type[nn.Module], build: Build, kind: str = "
     Args:
         module_type: the float class.
         build: makes the quantized form, as ``QuantConv2d.from_float`` does.
-        kind: "weighted" for layers with weight and input, "elementwise" for steps that bring tensors together.
+        kind: "weighted" for layers with weight and input, "elementwise" for steps that bring tensors together,
+            "nonlinear" for activation functions.
 
     Raises:
         ValueError: the class is registered with another function, or an unknown kind.
@@ -80,7 +88,8 @@ def find_converter(module: nn.Module) -> tuple[Converter | None, str]:
 
 def is_refused(module: nn.Module) -> bool:
     """Whether a module is of a kind that has a converter, but cannot be converted itself."""
-    return isinstance(module, tuple(CONVERTERS)) and find_converter(module)[0] is None
+    kinds = tuple(base for base, converter in CONVERTERS.items() if converter.kind != "nonlinear")
+    return isinstance(module, kinds) and find_converter(module)[0] is None
 
 
 def _refusal(module: nn.Module, base: type[nn.Module]) -> str:
@@ -95,6 +104,8 @@ def _refusal(module: nn.Module, base: type[nn.Module]) -> str:
 register_converter(nn.Conv2d, QuantConv2d.from_float)
 register_converter(nn.ConvTranspose2d, QuantConvTranspose2d.from_float)
 register_converter(nn.Linear, QuantLinear.from_float)
+for _type in NONLINEAR_MODULES:
+    register_converter(_type, QuantNonlinear.from_float, kind="nonlinear")
 for _type in (nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle):
     register_pass_through(_type)
 register_pass_through(nn.Upsample, lambda module: module.mode == "nearest")

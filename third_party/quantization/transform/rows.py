@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ..modules import ConvertedLayer, QuantElementwise, QuantLayer
+from ..modules import ConvertedLayer, QuantElementwise, QuantLayer, QuantNonlinear
 from ..modules.adopt import type_names
 from ..modules.norms import split_norm
 from ..quantizers.quantizer import Quantizer
@@ -83,16 +83,25 @@ def _weight_text(module: nn.Module, layer: Layer) -> str:
 
 
 def _activation_text(module: nn.Module, layer: Layer) -> str:
-    quantizer = _input_quantizer(module)
+    quantizer, function = _input_quantizer(module), _function_of(module)
+    text = "-" if layer.kind == "pass" else "float"
     if quantizer is not None:
-        return quantizer.extra_repr()
-    return "-" if layer.kind == "pass" else "float"
+        text = quantizer.extra_repr()
+    if function is None or function.input_quantizer is None:
+        return text
+    return f"{text}; of {function.extra_repr()} {function.input_quantizer.extra_repr()}"
 
 
-def _input_quantizer(module: nn.Module) -> Quantizer | None:
-    is_ours = isinstance(module, (QuantLayer, QuantElementwise, ConvertedLayer))
+def _input_quantizer(module: nn.Module | None) -> Quantizer | None:
+    is_ours = isinstance(module, (QuantLayer, QuantElementwise, QuantNonlinear, ConvertedLayer))
     quantizer = getattr(module, "input_quantizer", None) if is_ours else None
     return quantizer if isinstance(quantizer, Quantizer) else None
+
+
+def _function_of(module: nn.Module) -> QuantNonlinear | None:
+    """The activation function that a layer carries, if it reads quantized values."""
+    function = getattr(module, "activation", None)
+    return function if isinstance(function, QuantNonlinear) and function.input_quantizer is not None else None
 
 
 def _bytes_of_ranges(module: nn.Module) -> int:
@@ -103,8 +112,8 @@ def _bytes_of_ranges(module: nn.Module) -> int:
         numbers += module.weight_zero_point.numel() if bool(module.weight_zero_point.any()) else 0
     elif isinstance(module, QuantLayer) and module.weight_quantizer is not None:
         numbers += _numbers_of_range(module.weight_quantizer)
-    quantizer = _input_quantizer(module)
-    return 4 * (numbers + (0 if quantizer is None else _numbers_of_range(quantizer)))
+    quantizers = (_input_quantizer(module), _input_quantizer(_function_of(module)))
+    return 4 * (numbers + sum(_numbers_of_range(quantizer) for quantizer in quantizers if quantizer is not None))
 
 
 def _numbers_of_range(quantizer: Quantizer) -> int:

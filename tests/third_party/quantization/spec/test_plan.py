@@ -119,13 +119,13 @@ def test_a_rule_for_exactly_one_layer_must_concern_its_kind():
     ):
         config.resolve("add", ("Add",), "elementwise")
     config = QuantConfig(rules=(Rule(name=NAME, elementwise="float"),))
-    with pytest.raises(ValueError, match="takes weight and activation only"):
+    with pytest.raises(ValueError, match="takes weight, activation and nonlinear only"):
         config.resolve(NAME, TYPES)
 
 
 def test_unknown_kind():
     with pytest.raises(
-        ValueError, match="kind must be one of weighted, elementwise; got 'weight'. Did you mean weighted"
+        ValueError, match="kind must be one of weighted, elementwise, nonlinear; got 'weight'. Did you mean weighted"
     ):
         QuantConfig().resolve(NAME, TYPES, "weight")
 
