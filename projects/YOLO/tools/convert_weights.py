@@ -3,8 +3,8 @@
 
 Example: ``python projects/YOLO/tools/convert_weights.py yolov8n.pt --family yolov8 --size n --output yolov8n.pth``
 
-Reads state dicts, whole models (without building their classes or running code), ONNX files whose batch normalisation is
-folded into the convolutions, TorchScript files, and Darknet's ``.weights`` (family darknet_yolov3).
+Reads state dicts, whole models (without building their classes or running code), ONNX files whose batch normalisation
+is folded into the convolutions, TorchScript files, and Darknet's ``.weights`` (family darknet_yolov3).
 """
 
 import argparse

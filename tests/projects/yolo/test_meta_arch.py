@@ -29,6 +29,7 @@ SMALLEST = {
     "yolo26": "n",
     "gelan": "t",
     "yolox": "nano",
+    "darknet_yolov3": "tiny",
 }
 # One family for each kind of head; what does not depend on the network is tried with the quickest.
 HEADS = ("yolov8", "yolov5", "yolox", "yolov10")

@@ -82,6 +82,16 @@ def test_decode_reaches_the_object() -> None:
     torch.testing.assert_close(matches.decode(raw), wanted, atol=1e-4, rtol=1e-4)
 
 
+def test_exponential_decode_reaches_the_object_from_its_own_cell() -> None:
+    targets = some_targets()
+    matches = AnchorMatcher(ANCHORS, STRIDES, reach=0.0, exponential=True)(targets, SHAPES)[0]
+    wanted = matches.boxes(targets.flat()[2])
+    centre, size = (wanted[:, :2] + wanted[:, 2:]) / 2, wanted[:, 2:] - wanted[:, :2]
+    assert len(centre) > 0 and (centre >= 0).all() and (centre < 1).all()
+    raw = torch.cat((centre.logit(), (size / matches.sizes).log()), dim=1)
+    torch.testing.assert_close(matches.decode(raw), wanted, atol=1e-4, rtol=1e-4)
+
+
 def test_ota_prefers_good_predictions_and_can_change_the_object() -> None:
     boxes = torch.tensor([[[9.0, 9.0, 41.0, 41.0], [10.0, 8.0, 46.0, 44.0]]])
     targets = Targets(torch.tensor([[0, 1]]), boxes, torch.ones(1, 2, dtype=torch.bool))
