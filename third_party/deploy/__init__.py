@@ -1,16 +1,21 @@
 """Detectors as exportable functions of pixels, and what runs their files."""
 
-from . import dense, protocol  # noqa: F401  the forms are registered when imported
+from . import dense, protocol, two_stage  # noqa: F401  the forms are registered when imported
 from .parts import DetectorParts
+from .prediction import ExportedDetector, TorchSession, pixel_batch, predict
 from .registry import detector_parts, register_parts
 from .selection import PaddedDetections
 from .suppression import onnx_translations, suppress
 
 __all__ = [
     "DetectorParts",
+    "ExportedDetector",
     "PaddedDetections",
+    "TorchSession",
     "detector_parts",
     "onnx_translations",
+    "pixel_batch",
+    "predict",
     "register_parts",
     "suppress",
 ]

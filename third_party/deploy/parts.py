@@ -89,10 +89,11 @@ class DetectorParts:
     def dynamic_shapes(self, form: str) -> tuple[dict[int, Any], ...]:
         """Which dimensions of the inputs of a form are free, for ``torch.export``: batch, height and width."""
         batch = torch.export.Dim("batch", min=1, max=1024)
-        height, width = (
-            self.size_divisibility * torch.export.Dim(f"{name}_units", min=_SMALLEST, max=_LARGEST)
-            for name in ("height", "width")
-        )
+        unit = self.size_divisibility
+        units = [
+            torch.export.Dim(f"{name}_units", min=_SMALLEST, max=_LARGEST * 32 // unit) for name in ("height", "width")
+        ]
+        height, width = units if unit == 1 else [unit * size for size in units]
         pixels = {0: batch, 2: height, 3: width}
         return (pixels, {0: batch}) if self.takes_sizes and form != "dense" else (pixels,)
 

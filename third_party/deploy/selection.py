@@ -57,7 +57,7 @@ def detections(
     """Suppress class by class and keep the best.
 
     Args:
-        boxes: ``Tensor[N, P, 4]``, corners in pixels.
+        boxes: ``Tensor[N, P, 4]``, corners in pixels, or ``Tensor[N, P, K, 4]``, one for each class.
         scores: ``Tensor[N, P, K]``.
         iou_threshold: overlap (IoU) above which a worse box is suppressed; 1 suppresses none.
         score_threshold: detections have a higher score.
@@ -67,19 +67,12 @@ def detections(
     Returns:
         the detections; of equal scores the box that comes first in ``boxes`` is first, then the lower class.
     """
-    num_classes = scores.shape[2]
+    num_classes, by_class = scores.shape[2], boxes.dim() == 4
     kept = scores
     if class_agnostic:
         kept, best_class = scores.max(dim=2, keepdim=True)
     if iou_threshold < 1:
-        by_class = suppress(
-            boxes,
-            kept.transpose(1, 2).contiguous(),
-            iou_threshold=iou_threshold,
-            score_threshold=score_threshold,
-            max_per_class=max_detections,
-        )
-        kept = by_class.transpose(1, 2)
+        kept = _suppressed(boxes, kept, iou_threshold, score_threshold, max_detections)
     else:
         kept = torch.where(kept > score_threshold, kept, SUPPRESSED)
     best, place = top_rows(kept.flatten(1), max_detections)
@@ -87,7 +80,20 @@ def detections(
         row, label = place, best_class.squeeze(2).gather(1, place)
     else:
         row, label = place.div(num_classes, rounding_mode="floor"), place.remainder(num_classes)
-    return padded(gather_rows(boxes, row), best, label)
+    chosen = gather_rows(boxes.flatten(1, 2), place) if by_class else gather_rows(boxes, row)
+    return padded(chosen, best, label)
+
+
+def _suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, rows: int) -> Tensor:
+    """Scores ``Tensor[N, P, K]`` after suppression within each class."""
+    kept = scores.transpose(1, 2).contiguous()
+    if boxes.dim() == 4:  # the operator's boxes are shared by the classes of an image: let each class be an image
+        boxes = boxes.transpose(1, 2).flatten(0, 1)
+        kept = kept.flatten(0, 1).unsqueeze(1)
+    kept = suppress(boxes, kept, iou_threshold=iou_threshold, score_threshold=score_threshold, max_per_class=rows)
+    if kept.shape[1] != scores.shape[2]:
+        kept = kept.squeeze(1).unflatten(0, (-1, scores.shape[2]))
+    return kept.transpose(1, 2)
 
 
 def padded(boxes: Tensor, scores: Tensor, classes: Tensor) -> PaddedDetections:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 NAME = "third_party_deploy::suppress"
-SUPPRESSED = -1.0  # below every score
+SUPPRESSED = torch.finfo(torch.float32).min  # below every score and every logit
 
 
 def suppress(
