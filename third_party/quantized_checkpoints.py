@@ -10,7 +10,6 @@ from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 
 from .convert_to_quantization import quantize_model
 from .quantization import QuantConfig, missing_quantizer_keys
-from .quantization.transform import quantizers
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +71,8 @@ def report_quantizers(model: nn.Module, incompatible: Any) -> None:
         return
     incompatible.missing_keys[:] = missing.others
     layers = {name.rpartition(".")[0] for name in missing.quantizers}
-    total = sum(1 for _ in quantizers(model))
-    logger.info("%d of %d quantizers are not in the checkpoint: their ranges start from data", len(layers), total)
+    total = {name.rpartition(".")[0] for name in model.state_dict() if is_quantizer_entry(name)}
+    logger.info("%d of %d quantizers are not in the checkpoint: their ranges start from data", len(layers), len(total))
 
 
 def is_quantizer_entry(name: str) -> bool:

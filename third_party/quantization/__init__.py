@@ -31,4 +31,5 @@ from .transform import (
     register_converter,
     register_norm_pair,
     register_pass_through,
+    tie_ranges,
 )

@@ -97,6 +97,32 @@ class AffineQuantizer(Quantizer):
         self.store(*self.levels.place(*ends))
 
     @torch.no_grad()
+    def set_range(self, bottom: Tensor | float, top: Tensor | float) -> None:
+        """Set the clipping range, as found by others than this quantizer; it needs no data any more.
+
+        The range is widened to hold zero, and zero becomes a level. Levels without a zero-point reach as far as the
+        farther end; a negative bottom gives them a negative side where the data decide on it.
+
+        Args:
+            bottom, top: its ends, in the shape of :meth:`group_shape` or one for all groups.
+
+        Raises:
+            ValueError: ends that are not finite or not in order, or a method whose range is fixed.
+        """
+        ends = [torch.as_tensor(end, dtype=torch.float32, device=self.state.device) for end in (bottom, top)]
+        low, high = (end.expand(self.group_shape()) for end in ends)
+        if not bool(torch.isfinite(low).all() and torch.isfinite(high).all() and (low <= high).all()):
+            raise ValueError(f"a range needs finite ends in order, got {low.tolist()} to {high.tolist()}")
+        low, high = low.clamp_max(0.0), high.clamp_min(0.0)
+        if self.levels.symmetric:
+            negative = self.role is Role.ACTIVATION and bool((low < 0).any())
+            if negative and self.spec.signed is None and not self.signed:
+                self.become_signed()
+            high = torch.maximum(high, -low) if self.levels.low < 0 else high
+        self.store(*self.levels.place(low, high))
+        self.mark_initialized()
+
+    @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
         old = self.levels.ends(self.step(), self.zero())
         new = self.estimate(self.transform(x))

@@ -32,6 +32,10 @@ class DoReFa(AffineQuantizer):
         with torch.no_grad():
             self.store(*self.levels.place(*self.estimate(torch.empty(0))))
 
+    def set_range(self, bottom: Tensor | float, top: Tensor | float) -> None:
+        """Refused: the range does not come from data."""
+        raise ValueError("the range of method dorefa is fixed")
+
     def estimate(self, x: Tensor) -> Range:
         one = torch.ones_like(self.scale)
         return (-one if self.signed else torch.zeros_like(one)), one

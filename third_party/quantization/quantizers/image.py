@@ -51,6 +51,10 @@ class Image(AffineQuantizer):
     def observe(self, x: Tensor) -> None:
         """Nothing: the range does not come from data."""
 
+    def set_range(self, bottom: Tensor | float, top: Tensor | float) -> None:
+        """Refused: the range does not come from data."""
+        raise ValueError("the range of method image is fixed")
+
     def estimate(self, x: Tensor) -> Range:
         return self.levels.ends(*self._scale_and_mean())
 

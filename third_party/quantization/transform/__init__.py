@@ -7,3 +7,4 @@ from .norm_pairs import register_norm_pair
 from .preparation import prepare
 from .registry import CONVERTERS, Converter, find_converter, passes_through, register_converter, register_pass_through
 from .report import Report, Row
+from .ties import tie_ranges

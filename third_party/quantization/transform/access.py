@@ -51,6 +51,8 @@ def missing_quantizer_keys(model: nn.Module, missing: Iterable[str] | Any) -> Mi
         missing: the keys, or what ``load_state_dict`` returned.
     """
     keys = list(getattr(missing, "missing_keys", missing))
-    prefixes = tuple(f"{name}." for name, _ in quantizers(model))
+    # Under all its names: a state dict holds a shared quantizer under each.
+    modules = model.named_modules(remove_duplicate=False)
+    prefixes = tuple(f"{name}." for name, module in modules if isinstance(module, Quantizer))
     of_quantizers = tuple(key for key in keys if key.startswith(prefixes))
     return MissingKeys(of_quantizers, tuple(key for key in keys if key not in set(of_quantizers)))
