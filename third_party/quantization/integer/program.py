@@ -1,0 +1,160 @@
+"""A converted model as a list of operations on integers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .arithmetic import ARITHMETICS
+from .code_grid import CodeGrid
+from .operations import Operation, Weighted
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """Where the program has a tensor that the model put on a grid.
+
+    Attributes:
+        tensor: name of the program's tensor of codes.
+        grid: what its codes stand for.
+        layer: qualified name of the module that put it there.
+    """
+
+    tensor: str
+    grid: CodeGrid
+    layer: str
+
+
+@dataclass(frozen=True)
+class ProgramInput:
+    """An input tensor.
+
+    Attributes:
+        name: as in the model's ``forward``.
+        shape: its sizes; a text names a size that may vary.
+        dtype: its type, as ``torch`` names it.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+class Execution(NamedTuple):
+    """Results of a run.
+
+    Attributes:
+        outputs: the model's outputs, in the order of its graph; nested ones flat.
+        taps: int32 codes of the quantized tensors asked for, by name.
+    """
+
+    outputs: list[Tensor]
+    taps: dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerProgram:
+    """Operations in their order, between float inputs and float outputs.
+
+    Attributes:
+        inputs: what the program is given.
+        operations: every operation stands behind those whose tensors it reads.
+        outputs: names of the tensors that are its results.
+        quantized: the model's quantized tensors by the name of their node in the traced graph.
+    """
+
+    inputs: tuple[ProgramInput, ...]
+    operations: tuple[Operation, ...]
+    outputs: tuple[str, ...]
+    quantized: Mapping[str, QuantizedTensor]
+
+    @torch.no_grad()
+    def execute(self, inputs: Sequence[Tensor], backend: str = "integer", taps: Iterable[str] = ()) -> Execution:
+        """Run the program on the CPU.
+
+        Args:
+            inputs: a tensor for each of ``self.inputs``.
+            backend: "integer": integers only; "simulation": whole numbers in float64. Both give the same numbers.
+            taps: names in ``self.quantized`` whose codes are wanted.
+
+        Raises:
+            ValueError: an unknown backend or tap, or inputs of another number, shape or type.
+            FloatingPointError: an input holds NaN.
+        """
+        if backend not in ARITHMETICS:
+            raise ValueError(f"backend {backend!r} of an integer program: allowed are {', '.join(ARITHMETICS)}")
+        wanted = {name: self._quantized(name).tensor for name in taps}
+        symbols, tensors = self._bind(inputs), {f"%{i}": x for i, x in enumerate(inputs)}
+        arithmetic = ARITHMETICS[backend]()
+        kept = {*self.outputs, *wanted.values()}
+        for operation, unneeded in zip(self.operations, self._last_uses(kept), strict=True):
+            tensors[operation.output] = operation.run(arithmetic, [tensors[name] for name in operation.inputs], symbols)
+            for name in unneeded:
+                del tensors[name]
+        return Execution(
+            [tensors[name] for name in self.outputs], {name: tensors[source].int() for name, source in wanted.items()}
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the program to one file, weights at their bits; the file appears whole or not at all."""
+        from .storage import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "IntegerProgram":
+        """Read a file of :meth:`save`; nothing in it is executed.
+
+        Raises:
+            ValueError: it is not such a file, or of another version.
+        """
+        from .storage import load
+
+        return load(path)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights at their bits."""
+        return sum(operation.weight.data.numel() for operation in self.operations if isinstance(operation, Weighted))
+
+    def __str__(self) -> str:
+        counts: dict[str, int] = {}
+        for operation in self.operations:
+            counts[type(operation).__name__] = counts.get(type(operation).__name__, 0) + 1
+        listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"integer program of {listed}; {self.weight_bytes / 1024:.1f} KiB of weights"
+
+    def _quantized(self, name: str) -> QuantizedTensor:
+        if name not in self.quantized:
+            known = ", ".join(list(self.quantized)[:5])
+            raise ValueError(f"{name!r} is no quantized tensor of this program; it has {known}, ...")
+        return self.quantized[name]
+
+    def _bind(self, inputs: Sequence[Tensor]) -> dict[str, int]:
+        """Check inputs; the sizes that their symbols stand for."""
+        if len(inputs) != len(self.inputs):
+            names = ", ".join(info.name for info in self.inputs)
+            raise ValueError(f"the program takes {len(self.inputs)} tensors ({names}), got {len(inputs)}")
+        symbols: dict[str, int] = {}
+        for info, x in zip(self.inputs, inputs, strict=True):
+            fits = len(info.shape) == x.dim() and all(
+                symbols.setdefault(size, n) == n if isinstance(size, str) else size == n
+                for size, n in zip(info.shape, x.shape, strict=True)
+            )
+            if not fits or str(x.dtype) != f"torch.{info.dtype}":
+                raise ValueError(
+                    f"input {info.name!r} is {info.dtype} of shape {info.shape}, got {x.dtype} of {tuple(x.shape)}"
+                )
+        return symbols
+
+    def _last_uses(self, kept: set[str]) -> list[list[str]]:
+        """For each operation the tensors that nothing behind it needs."""
+        seen, result = set(kept), []
+        for operation in reversed(self.operations):
+            last = {*operation.inputs, operation.output} - seen
+            seen |= last
+            result.append(sorted(last))
+        return result[::-1]

@@ -1,0 +1,55 @@
+"""Sizes that depend on the inputs' sizes: small trees of whole numbers, in place of a language to be executed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sympy
+
+# {"op": name, "args": [...]}, {"symbol": name}, or a whole number
+Size = Any
+
+_OPERATIONS = {
+    "Add": lambda *args: sum(args),
+    "Mul": lambda *args: _product(args),
+    "FloorDiv": lambda a, b: a // b,
+    "CleanDiv": lambda a, b: a // b,
+    "CeilToInt": lambda a: -(-a // 1),
+    "floor": lambda a: a // 1,
+    "ceiling": lambda a: -(-a // 1),
+    "Mod": lambda a, b: a % b,
+    "PythonMod": lambda a, b: a % b,
+    "Max": max,
+    "Min": min,
+}
+
+
+def encode(expression: sympy.Basic) -> Size:
+    """The tree of a symbolic size.
+
+    Raises:
+        ValueError: an operation that sizes of a program do not have.
+    """
+    if isinstance(expression, sympy.Integer):
+        return int(expression)
+    if isinstance(expression, sympy.Symbol):
+        return {"symbol": expression.name}
+    name = type(expression).__name__
+    if name not in _OPERATIONS:
+        raise ValueError(f"a size {expression} is no sum, product, quotient or remainder of input sizes")
+    return {"op": name, "args": [encode(argument) for argument in expression.args]}
+
+
+def evaluate(size: Size, symbols: Mapping[str, int]) -> int:
+    """The number that a tree stands for, given the sizes that its symbols name."""
+    if isinstance(size, int):
+        return size
+    if "symbol" in size:
+        return symbols[size["symbol"]]
+    return int(_OPERATIONS[size["op"]](*(evaluate(argument, symbols) for argument in size["args"])))
+
+
+def _product(numbers: tuple[int, ...]) -> int:
+    result = 1
+    for number in numbers:
+        result *= number
+    return result
