@@ -70,7 +70,8 @@ def _check_fit(incompatible: Any, weights: str) -> None:
     if incompatible is None:
         return
     shapes = [f"{name} {tuple(given)} for {tuple(own)}" for name, given, own in incompatible.incorrect_shapes]
-    missing = [name for name in incompatible.missing_keys if not is_quantizer_entry(name)]
+    unfit = {name for name, _, _ in incompatible.incorrect_shapes}
+    missing = [name for name in incompatible.missing_keys if name not in unfit and not is_quantizer_entry(name)]
     problems = [
         f"{what} {_listed(names)}" for what, names in (("other shapes:", shapes), ("missing:", missing)) if names
     ]

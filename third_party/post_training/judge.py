@@ -1,0 +1,79 @@
+"""A float detector against its quantized form."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from detectron2.config import CfgNode
+
+from .data import DetectionBatches, Record, choose, read_records, with_objects
+from .evaluation import Evaluation, Model, evaluate
+
+
+class Judge:
+    """Rates models on one data set, and compares them with the float one.
+
+    Args:
+        cfg: the whole config.
+        dataset: name of a registered data set with a COCO json file.
+        images: at most so many, evenly spread; 0 for all.
+    """
+
+    def __init__(self, cfg: CfgNode, dataset: str, images: int = 0) -> None:
+        records = read_records(dataset)
+        self.cfg, self.dataset = cfg, dataset
+        self.records: list[Record] = choose(records, min(images, len(records)))
+        self.batches = DetectionBatches(cfg, dataset, self.records)
+        self.before: Evaluation | None = None
+
+    def rate(self, model: Model) -> Evaluation:
+        """Evaluate a model."""
+        return evaluate(model, self.batches)
+
+    def loss_batches(self, images: int, batch_size: int = 4) -> DetectionBatches:
+        """Batches with objects, to measure losses on: some of the images, in evenly spread.
+
+        Raises:
+            ValueError: no image has an object.
+        """
+        records = with_objects(self.records)
+        if not records:
+            raise ValueError(f"data set {self.dataset!r} has no image with an object to measure a loss on")
+        some = choose(records, min(images, len(records)))
+        return DetectionBatches(self.cfg, self.dataset, some, annotated=True, batch_size=batch_size)
+
+    def drop(self, after: Evaluation) -> float | None:
+        """AP that is lost against the float model; None where it is not known."""
+        if self.before is None or math.isnan(self.before.ap) or math.isnan(after.ap):
+            return None
+        return self.before.ap - after.ap
+
+    def compare(self, after: Evaluation) -> dict[str, Any]:
+        """Both evaluations as plain values, with the drop in all and for each class."""
+        found: dict[str, Any] = {
+            "dataset": self.dataset,
+            "images": len(self.records),
+            "quantized": after.to_dict(),
+        }
+        if self.before is not None:
+            found |= {"float": self.before.to_dict(), "drop": self.drop(after)}
+            found["drop_per_class"] = {
+                name: None
+                if math.isnan(value - after.per_class().get(name, math.nan))
+                else value - after.per_class()[name]
+                for name, value in self.before.per_class().items()
+            }
+        return found
+
+
+def judge_for(cfg: CfgNode, dataset: str, images: int) -> Judge | None:
+    """A judge; None without a data set."""
+    return Judge(cfg, dataset, images) if dataset else None
+
+
+def float_copy(model: nn.Module) -> nn.Module:
+    """The model again, to be changed."""
+    import copy
+
+    return copy.deepcopy(model)
