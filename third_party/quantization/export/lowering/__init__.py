@@ -2,3 +2,4 @@
 
 from .targets import TARGETS, Target
 from .to_onnx import to_onnx
+from .translation import register_translation

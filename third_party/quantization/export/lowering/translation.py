@@ -3,7 +3,8 @@
 import ast
 import logging
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from torch.export import ExportedProgram
 
@@ -12,6 +13,19 @@ from .opaque import translation_table
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+
+_FURTHER: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def register_translation(operator: Callable[..., Any], function: Callable[..., Any]) -> None:
+    """Say how an operator of a caller's own is written as ONNX.
+
+    Args:
+        operator: an overload, such as ``torch.ops.namespace.name.default``.
+        function: takes the operator's arguments, tensors as values of a graph, and calls operators of ``onnxscript``.
+    """
+    _FURTHER[operator] = function
 
 
 def translate(program: ExportedProgram, input_names: list[str], output_names: list[str], opset: int) -> "ir.Model":
@@ -38,7 +52,7 @@ def translate(program: ExportedProgram, input_names: list[str], output_names: li
                 dynamo=True,
                 optimize=True,
                 verbose=False,
-                custom_translation_table=translation_table(),
+                custom_translation_table=translation_table() | _FURTHER,
             )
     except OnnxExporterError as error:
         raise ValueError(_explanation(program, error)) from error

@@ -1,0 +1,90 @@
+"""Looking along the edges of a graph."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.fx import Node
+
+from ..nodes import DEQUANTIZE, FAKE_QUANTIZE
+from ..passes.through import is_part, passes_values
+
+aten = torch.ops.aten
+WEIGHTED = frozenset(
+    {
+        aten.conv1d.default,
+        aten.conv2d.default,
+        aten.conv2d.padding,
+        aten.conv3d.default,
+        aten.convolution.default,
+        aten.conv_transpose1d.default,
+        aten.conv_transpose2d.input,
+        aten.linear.default,
+        aten.addmm.default,
+    }
+)
+PROBABILITIES = frozenset(
+    {aten.sigmoid.default, aten.sigmoid_.default, aten.softmax.int, aten._softmax.default, aten.log_softmax.int}
+)
+CUTS = frozenset({aten.slice.Tensor, aten.narrow.default, aten.select.int, aten.index.Tensor})
+
+
+def cuts(node: Node) -> bool:
+    """Whether a node takes a part of a tensor."""
+    return node.target in CUTS or is_part(node)
+
+
+def is_weighted(node: Node) -> bool:
+    """Whether a node is a convolution or a linear layer."""
+    return node.target in WEIGHTED or str(node.target) == "torchvision.deform_conv2d.default"
+
+
+def is_quantized_layer(node: Node) -> bool:
+    """Whether a node is a convolution or a linear layer by integer weights on a quantized input."""
+    return is_weighted(node) and origin(node.args[0]).target is FAKE_QUANTIZE and _weight(node).target is DEQUANTIZE
+
+
+def _weight(node: Node) -> Node:
+    weight = node.args[1]
+    assert isinstance(weight, Node)
+    return weight
+
+
+def origin(value: object) -> Node:
+    """The node that made the values of another, before they were moved, selected or joined (then the first)."""
+    assert isinstance(value, Node)
+    while True:
+        if passes_values(value):
+            value = value.args[0]
+        elif value.target in (aten.cat.default, aten.stack.default):
+            value = value.args[0][0]  # type: ignore[index]
+        else:
+            return value
+        assert isinstance(value, Node)
+
+
+def upstream(node: Node, go_on: Callable[[Node], bool]) -> Iterator[Node]:
+    """The nodes before a node, nearest first, without passing beyond those that ``go_on`` refuses."""
+    seen: set[Node] = set()
+    queue = list(node.all_input_nodes)
+    while queue:
+        at = queue.pop(0)
+        if at in seen:
+            continue
+        seen.add(at)
+        yield at
+        if go_on(at):
+            queue += at.all_input_nodes
+
+
+def downstream(node: Node, go_on: Callable[[Node], bool]) -> Iterator[Node]:
+    """The nodes behind a node, nearest first, without passing beyond those that ``go_on`` refuses."""
+    seen: set[Node] = set()
+    queue = list(node.users)
+    while queue:
+        at = queue.pop(0)
+        if at in seen:
+            continue
+        seen.add(at)
+        yield at
+        if go_on(at):
+            queue += list(at.users)
