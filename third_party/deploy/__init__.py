@@ -5,7 +5,7 @@ from .parts import DetectorParts
 from .prediction import ExportedDetector, TorchSession, pixel_batch, predict
 from .registry import detector_parts, register_parts
 from .selection import PaddedDetections
-from .suppression import onnx_translations, suppress
+from .suppression import suppress
 
 __all__ = [
     "DetectorParts",
@@ -13,7 +13,6 @@ __all__ = [
     "PaddedDetections",
     "TorchSession",
     "detector_parts",
-    "onnx_translations",
     "pixel_batch",
     "predict",
     "register_parts",

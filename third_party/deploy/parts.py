@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from .selection import PaddedDetections
 
-# Smallest and largest side of an exported detector's input, in units of the size divisibility.
-_SMALLEST, _LARGEST = 1, 128
+_LARGEST = 4096  # pixels along a side of an exported detector's input
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ class DetectorParts:
         """Which dimensions of the inputs of a form are free, for ``torch.export``: batch, height and width."""
         batch = torch.export.Dim("batch", min=1, max=1024)
         unit = self.size_divisibility
-        units = [
-            torch.export.Dim(f"{name}_units", min=_SMALLEST, max=_LARGEST * 32 // unit) for name in ("height", "width")
-        ]
+        # Without a common divisor the coarsest map must have more than one cell for its size to stay free.
+        smallest = 2 * self.coarsest_stride if unit == 1 else 1
+        units = [torch.export.Dim(f"{name}_units", min=smallest, max=_LARGEST // unit) for name in ("height", "width")]
         height, width = units if unit == 1 else [unit * size for size in units]
         pixels = {0: batch, 2: height, 3: width}
         return (pixels, {0: batch}) if self.takes_sizes and form != "dense" else (pixels,)

@@ -4,12 +4,12 @@
 is a graph without a tensor whose shape depends on data. In ONNX it is the standard NonMaxSuppression.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..quantization.export import register_translation
 
 NAME = "third_party_deploy::suppress"
 SUPPRESSED = torch.finfo(torch.float32).min  # below every score and every logit
@@ -79,7 +79,4 @@ def _to_onnx(boxes: Any, scores: Any, iou_threshold: float, score_threshold: flo
     return op.ScatterND(nothing, rows, op.GatherND(scores, rows))
 
 
-@functools.cache
-def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What ``torch.onnx.export`` takes as ``custom_translation_table`` for the operators of this package."""
-    return {torch.ops.third_party_deploy.suppress.default: _to_onnx}
+register_translation(torch.ops.third_party_deploy.suppress.default, _to_onnx)
