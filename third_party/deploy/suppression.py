@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..quantization.export import register_translation
+from ..quantization.export.lowering.translation import register_translation
 
 NAME = "third_party_deploy::suppress"
 SUPPRESSED = torch.finfo(torch.float32).min  # below every score and every logit

@@ -10,7 +10,7 @@ ONNX, onnxscript and the engines are imported when they are used.
 
 from .findings import Finding
 from .lint import errors, lint
-from .lowering import TARGETS, to_onnx
+from .lowering import TARGETS, register_translation, to_onnx
 from .nodes import tensor_names
 from .parity import compare, parity
 from .parity_report import Difference, ParityError, ParityReport, Tolerance
