@@ -26,10 +26,12 @@ class AffineQuantizer(Quantizer):
         levels: numbers of the levels; they follow bits and sign.
         learned: whether the range is learned by gradients.
         clip_gradient_only: whether only clipped values move the step.
+        fixed_range: whether the method says what the range is, whatever the data.
     """
 
     learned: ClassVar[bool] = True
     clip_gradient_only: ClassVar[bool] = False
+    fixed_range: ClassVar[bool] = False
 
     scale: Tensor
     zero_point: Tensor
@@ -109,6 +111,8 @@ class AffineQuantizer(Quantizer):
         Raises:
             ValueError: ends that are not finite or not in order, or a method whose range is fixed.
         """
+        if self.fixed_range:
+            raise ValueError(f"the range of method {self.spec.method} is fixed")
         ends = [torch.as_tensor(end, dtype=torch.float32, device=self.state.device) for end in (bottom, top)]
         low, high = (end.expand(self.group_shape()) for end in ends)
         if not bool(torch.isfinite(low).all() and torch.isfinite(high).all() and (low <= high).all()):

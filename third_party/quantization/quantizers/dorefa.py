@@ -24,6 +24,7 @@ class DoReFa(AffineQuantizer):
     """
 
     learned = False
+    fixed_range = True
 
     def __init__(self, spec: QuantSpec, role: Role, num_channels: int | None = None, channel_axis: int = 0) -> None:
         if not spec.symmetric:
@@ -31,10 +32,6 @@ class DoReFa(AffineQuantizer):
         super().__init__(spec, role, num_channels, channel_axis)
         with torch.no_grad():
             self.store(*self.levels.place(*self.estimate(torch.empty(0))))
-
-    def set_range(self, bottom: Tensor | float, top: Tensor | float) -> None:
-        """Refused: the range does not come from data."""
-        raise ValueError("the range of method dorefa is fixed")
 
     def estimate(self, x: Tensor) -> Range:
         one = torch.ones_like(self.scale)

@@ -36,6 +36,7 @@ class Image(AffineQuantizer):
     """
 
     learned = False
+    fixed_range = True
     spec: ImageSpec
 
     def __init__(self, spec: ImageSpec, role: Role, num_channels: int | None = None, channel_axis: int = 1) -> None:
@@ -50,10 +51,6 @@ class Image(AffineQuantizer):
 
     def observe(self, x: Tensor) -> None:
         """Nothing: the range does not come from data."""
-
-    def set_range(self, bottom: Tensor | float, top: Tensor | float) -> None:
-        """Refused: the range does not come from data."""
-        raise ValueError("the range of method image is fixed")
 
     def estimate(self, x: Tensor) -> Range:
         return self.levels.ends(*self._scale_and_mean())

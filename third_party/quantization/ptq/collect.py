@@ -1,0 +1,149 @@
+"""One pass over the calibration data that gathers what every observer needs."""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..modules import QuantConcat
+from ..quantizers.affine import AffineQuantizer
+from ..quantizers.quantizer import Quantizer
+from ..spec.roles import Role
+from ..transform.flow import TensorFlow, float_evaluation
+from .batches import Run, call_model
+from .statistics import TensorStatistics
+
+
+def collect(
+    model: nn.Module, batches: Iterable[Any], run: Run = call_model, *, quantize_weights: bool = False
+) -> dict[str, TensorStatistics]:
+    """Statistics of what each quantizer of activations reads, in one pass and constant memory.
+
+    The model runs in floating point and in evaluation mode, and is left as it was. A quantizer that is used several
+    times has one set of statistics. A tensor that it reads twice counts once, and so does what a concatenation has
+    joined for it already. The first batch also tells which activation functions made the tensors.
+
+    Args:
+        model: prepared.
+        batches: what ``run`` takes.
+        run: of model and batch, runs the model; by default a tuple is several arguments.
+        quantize_weights: let weights be quantized meanwhile.
+
+    Returns:
+        statistics by the quantizers' qualified names, the first one of a shared quantizer; those that no tensor
+        reached, that are switched off or whose range is known without data are left out.
+
+    Raises:
+        ValueError: a model without quantizers of activations, no batches, or one that cannot be read.
+        FloatingPointError: a NaN or infinite activation; the layer and the number of the batch, from 1, are named.
+    """
+    watched = _watched(model)
+    numbered = enumerate(_readable(batches), 1)
+    with float_evaluation(model, weights=not quantize_weights):
+        with TensorFlow(model) as flow, _Watch(model, watched) as watch:
+            for number, batch in numbered:
+                watch.run(run, batch, number)
+                break
+            else:
+                raise ValueError("the calibration set is empty: there is no batch to calibrate on")
+        lowest = flow.lowest()
+        with watch:
+            for number, batch in numbered:
+                watch.run(run, batch, number)
+    for quantizer, statistics in watch.statistics.items():
+        statistics.lower_bound = lowest.get(quantizer)
+    return {watched[quantizer]: found for quantizer, found in watch.statistics.items() if found.count}
+
+
+def layer_of(name: str) -> str:
+    """The layer that a quantizer of this qualified name belongs to."""
+    return name.rpartition(".")[0]
+
+
+class _Watch:
+    """Hands what quantizers read to their statistics while it is a context."""
+
+    def __init__(self, model: nn.Module, watched: dict[Quantizer, str]) -> None:
+        self.model, self.watched = model, watched
+        modules = dict(model.named_modules())
+        self.statistics = {
+            quantizer: TensorStatistics(int(getattr(modules[layer_of(name)], "input_axis", 1)))
+            for quantizer, name in watched.items()
+        }
+        self._seen: dict[tuple[int, int], tuple[weakref.ref[Tensor], int]] = {}
+        self._batch = 0
+
+    def __enter__(self) -> "_Watch":
+        self._handles = [quantizer.register_forward_pre_hook(self._read) for quantizer in self.watched]
+        joins = (module for module in self.model.modules() if isinstance(module, QuantConcat))
+        self._handles += [module.register_forward_hook(self._join) for module in joins]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def run(self, run: Run, batch: Any, number: int) -> None:
+        self._batch = number
+        run(self.model, batch)
+        self._seen.clear()
+        for statistics in self.statistics.values():
+            statistics.end_batch()
+
+    def _read(self, quantizer: nn.Module, args: tuple[Any, ...]) -> None:
+        x = args[0]
+        if not isinstance(quantizer, Quantizer) or self._known(quantizer, x):
+            return
+        try:
+            self.statistics[quantizer].add(x)
+        except FloatingPointError as error:
+            layer = layer_of(self.watched[quantizer])
+            raise FloatingPointError(
+                f"the activations that {layer} reads are NaN or infinite in calibration batch {self._batch}"
+            ) from error
+
+    def _join(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if isinstance(module, QuantConcat) and module.input_quantizer in self.watched and isinstance(output, Tensor):
+            self._known(module.input_quantizer, output)
+
+    def _known(self, quantizer: Quantizer, x: Tensor) -> bool:
+        """Whether the quantizer has read this tensor in this batch; from now on it has."""
+        key, version = (id(quantizer), id(x)), 0 if x.is_inference() else x._version
+        held = self._seen.get(key)
+        # The reference tells a tensor from a later one at the same place in memory.
+        if held is not None and held[0]() is x and held[1] == version:
+            return True
+        self._seen[key] = weakref.ref(x), version
+        return False
+
+
+def _watched(model: nn.Module) -> dict[Quantizer, str]:
+    found = {
+        module: name
+        for name, module in model.named_modules()
+        if isinstance(module, Quantizer) and module.role is Role.ACTIVATION
+    }
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no quantizers of activations to calibrate: prepare it with a QuantConfig "
+            "whose activation is not None"
+        )
+    return {quantizer: name for quantizer, name in found.items() if quantizer.enabled and not _known_already(quantizer)}
+
+
+def _known_already(quantizer: Quantizer) -> bool:
+    return isinstance(quantizer, AffineQuantizer) and quantizer.fixed_range and quantizer.initialized
+
+
+def _readable(batches: Iterable[Any]) -> Iterator[Any]:
+    iterator, number = iter(batches), 0
+    while True:
+        number += 1
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise ValueError(f"calibration batch {number} cannot be read: {error}") from error
+        yield batch

@@ -1,0 +1,177 @@
+"""What is kept of a tensor over a calibration set: little, and enough for every observer."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..functional.histogram import histogram
+
+HALF = 4096  # bins on either side of zero; the outer half of them is in use, so 8 bits have 8 bins a level or more
+_SLOWEST = 100  # the moving averages forget as if over so many batches
+_STATE = ("count", "zeros", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound")
+
+
+class TensorStatistics:
+    """Extremes, averages and a histogram of all values a quantizer has read, in constant memory.
+
+    Bins lie on either side of zero, and their width is the least power of two with which they reach all values. When
+    a value lies beyond, neighbours are merged in pairs, which is exact: the histogram is that of all values at the
+    present width, in whatever order they came.
+
+    Attributes:
+        count: values.
+        zeros: those that are exactly zero, which ReLU makes many of.
+        batches: batches.
+        minimum, maximum: extremes of all values.
+        mean_minimum, mean_maximum: moving averages of the batches' extremes (arXiv 1712.05877, section 3.1): the mean
+            of the first 100, then with smoothing 0.99.
+        width: of a bin; 0 while all values are zero.
+        histogram: how many values lie in each bin ``[i * width, (i + 1) * width)``, i from -4096, float64
+            ``Tensor[8192]``.
+        channel_minimum, channel_maximum: extremes of each channel, ``Tensor[C]``; None if tensors of several widths
+            were read.
+        lower_bound: the least value that the function takes which made the tensor; None if that is not known.
+    """
+
+    def __init__(self, channel_axis: int = 1) -> None:
+        """
+        Args:
+            channel_axis: dimension of the channels.
+        """
+        self.channel_axis = channel_axis
+        self.count = self.zeros = self.batches = 0
+        self.minimum, self.maximum = math.inf, -math.inf
+        self.mean_minimum = self.mean_maximum = 0.0
+        self.width = 0.0
+        self.histogram = torch.zeros(2 * HALF, dtype=torch.float64)
+        self.channel_minimum: Tensor | None = None
+        self.channel_maximum: Tensor | None = None
+        self.lower_bound: float | None = None
+        self._same_channels = True
+        self._batch: tuple[float, float] | None = None
+
+    def update(self, x: Tensor) -> None:
+        """Take in a tensor that is a batch of its own.
+
+        Raises:
+            FloatingPointError: values that are NaN or infinite.
+        """
+        self.add(x)
+        self.end_batch()
+
+    def add(self, x: Tensor) -> None:
+        """Take in a tensor, one of several of a batch.
+
+        Raises:
+            FloatingPointError: values that are NaN or infinite; nothing is taken in.
+        """
+        x = x.detach()
+        if x.numel() == 0:
+            return
+        low, high = _extremes(x, self.channel_axis)
+        minimum, maximum = low.min().item(), high.max().item()
+        if not (math.isfinite(minimum) and math.isfinite(maximum)):
+            raise FloatingPointError("values that are NaN or infinite have no range")
+        self._add_channels(low, high)
+        self.minimum, self.maximum = min(self.minimum, minimum), max(self.maximum, maximum)
+        before = self._batch or (minimum, maximum)
+        self._batch = min(before[0], minimum), max(before[1], maximum)
+        self._widen(_width_for(max(-minimum, maximum)))
+        self.count += x.numel()
+        if self.width == 0.0:
+            self.zeros += x.numel()
+            self.histogram[HALF] += x.numel()
+            return
+        counts = histogram(x, self.width, HALF).cpu()
+        self.histogram += counts[:-1]
+        self.zeros += int(counts[-1])
+
+    def end_batch(self) -> None:
+        """Let the tensors since the last call be one batch of the moving averages."""
+        if self._batch is None:
+            return
+        self.batches += 1
+        share = max(1.0 / self.batches, 1.0 / _SLOWEST)
+        self.mean_minimum += (self._batch[0] - self.mean_minimum) * share
+        self.mean_maximum += (self._batch[1] - self.mean_maximum) * share
+        self._batch = None
+
+    def merge(self, other: "TensorStatistics") -> None:
+        """Take in what another has seen, such as that of another process; averages weigh by batches."""
+        if other.count == 0:
+            return
+        total = self.batches + other.batches
+        share = other.batches / total if total else 0.0
+        self.mean_minimum += (other.mean_minimum - self.mean_minimum) * share
+        self.mean_maximum += (other.mean_maximum - self.mean_maximum) * share
+        self.batches = total
+        self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        self._widen(other.width)
+        self.histogram += _merged(other.histogram, other.width, self.width)
+        self.count += other.count
+        self.zeros += other.zeros
+        self._same_channels &= other._same_channels
+        if other.channel_minimum is not None and other.channel_maximum is not None:
+            self._add_channels(other.channel_minimum, other.channel_maximum)
+        elif not other._same_channels:
+            self.channel_minimum = self.channel_maximum = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values that :meth:`load_state_dict` reads back."""
+        tensors = {"histogram": self.histogram.clone(), "channel_axis": self.channel_axis}
+        channels = {"channel_minimum": self.channel_minimum, "channel_maximum": self.channel_maximum}
+        return {name: getattr(self, name) for name in _STATE} | tensors | channels
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        for name, value in state.items():
+            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+        self._same_channels = self.channel_minimum is not None or self.count == 0
+        self._batch = None
+
+    def _add_channels(self, low: Tensor, high: Tensor) -> None:
+        if not self._same_channels:
+            return
+        if self.channel_minimum is None or self.channel_maximum is None:
+            self.channel_minimum, self.channel_maximum = low, high
+        elif self.channel_minimum.shape == low.shape:
+            self.channel_minimum = torch.minimum(self.channel_minimum, low)
+            self.channel_maximum = torch.maximum(self.channel_maximum, high)
+        else:
+            self.channel_minimum = self.channel_maximum = None
+            self._same_channels = False
+
+    def _widen(self, width: float) -> None:
+        if width > self.width:
+            self.histogram = _merged(self.histogram, self.width, width)
+            self.width = width
+
+
+def _extremes(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Least and greatest value of each channel, float32 ``Tensor[C]`` on the CPU; NaN where there is one."""
+    axis = axis % x.dim() if x.dim() > 1 else -1
+    others = [dim for dim in range(x.dim()) if dim != axis]
+    low, high = x.amin(others).view(-1), x.amax(others).view(-1)
+    return low.float().cpu(), high.float().cpu()
+
+
+def _width_for(largest: float) -> float:
+    """The least power of two with which bins reach beyond a magnitude; 0 for zero."""
+    if largest == 0.0:
+        return 0.0
+    mantissa, exponent = math.frexp(largest)  # largest < 2 ** exponent
+    return max(math.ldexp(1.0, exponent) / HALF, 2.0**-120)
+
+
+def _merged(counts: Tensor, width: float, wider: float) -> Tensor:
+    """The counts in bins of a width in bins of another, a power of two times as wide."""
+    if width == 0.0 or width == wider:
+        return counts.clone()
+    times = min(round(wider / width), HALF)
+    sums = counts.view(-1, times).sum(1)
+    made = torch.zeros_like(counts)
+    first = HALF - HALF // times
+    made[first : first + sums.numel()] = sums
+    return made
