@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
+import torch
+
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.anchor_generator import build_anchor_generator
@@ -11,6 +13,7 @@ from detectron2.modeling.backbone import build_backbone
 from .anchor_generator import YOLOAnchorGenerator, anchor_shapes
 from .backbone_network import BACKBONE_FAMILY, BackboneNetwork
 from .detection_network import DetectionNetwork
+from .heads import AnchorBasedHead
 from .heads.base import Anchors, DetectionHead
 from .heads.grid import GridHeadSettings, build_grid_head
 from .network import build_network
@@ -50,11 +53,16 @@ def build_head(cfg: CfgNode, channels: Sequence[int], strides: Sequence[int]) ->
         implicit=node.IMPLICIT,
         anchors=_anchors(cfg, strides) if node.KIND == "anchor_based" else None,
     )
-    return build_grid_head(channels, strides, settings)
+    head = build_grid_head(channels, strides, settings)
+    if isinstance(head, AnchorBasedHead) and cfg.MODEL.YOLO.ANCHORS:
+        head.keep_anchors()
+    return head
 
 
 def _anchors(cfg: CfgNode, strides: Sequence[int]) -> Anchors:
     shapes = [ShapeSpec(stride=stride) for stride in strides]
-    if cfg.MODEL.META_ARCHITECTURE == "YOLO":
-        return anchor_shapes(YOLOAnchorGenerator(cfg, shapes))
-    return anchor_shapes(build_anchor_generator(cfg, shapes))
+    # Their numbers are read, also while a model is laid out on the meta device.
+    with torch.device("cpu"):
+        if cfg.MODEL.META_ARCHITECTURE == "YOLO":
+            return anchor_shapes(YOLOAnchorGenerator(cfg, shapes))
+        return anchor_shapes(build_anchor_generator(cfg, shapes))

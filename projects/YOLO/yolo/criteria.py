@@ -10,6 +10,7 @@ from detectron2.config import CfgNode
 from .assigners.anchor_matching import AnchorMatcher
 from .assigners.ota import OTAAssigner
 from .assigners.task_aligned import TaskAlignedAssigner
+from .heads.anchors import AnchorsOf
 from .heads.base import DetectionHead
 from .losses.detection.anchor_based import AnchorDetectionLoss
 from .losses.detection.gains import scaled_gains
@@ -80,8 +81,9 @@ def anchor_based_loss(cfg: CfgNode, head: DetectionHead) -> nn.Module:
         image_size=max(cfg.INPUT.YOLO.SIZE),
     )
     reach = 0.0 if head.exponential else 0.5
+    anchors = AnchorsOf(head)
     matcher = partial(
-        CountedAnchorMatcher, head.anchors, head.strides, node.ANCHOR_RATIO, reach, exponential=head.exponential
+        CountedAnchorMatcher, anchors, head.strides, node.ANCHOR_RATIO, reach, exponential=head.exponential
     )
     make = partial(
         AnchorDetectionLoss,
@@ -96,7 +98,7 @@ def anchor_based_loss(cfg: CfgNode, head: DetectionHead) -> nn.Module:
     )
     if not head.has_auxiliary:
         return make(matcher())
-    coarse = AnchorMatcher(head.anchors, head.strides, node.ANCHOR_RATIO, reach=1.0)
+    coarse = AnchorMatcher(anchors, head.strides, node.ANCHOR_RATIO, reach=1.0)
     return LeadGuidedLoss(make(matcher()), make(coarse), cfg.MODEL.YOLO.LOSS.BRANCHES.AUXILIARY_WEIGHT[0])
 
 

@@ -8,6 +8,7 @@ from .detection_network import DetectionNetwork
 from .families import Row, Scale, get_family
 from .families.names import rename_state_dict, source_names
 from .families.table import HeadTable
+from .heads import AnchorBasedHead
 from .heads.anchors import checked_anchors
 from .heads.base import DetectionHead
 
@@ -159,7 +160,10 @@ def _build_head(
         if "anchors" not in options:
             raise ValueError("MODEL.YOLO.ANCHORS is set, but the head of this family has no anchors")
         options["anchors"] = checked_anchors(anchors, len(table.strides))
-    return table.head(channels, num_classes, table.strides, **options)
+    head = table.head(channels, num_classes, table.strides, **options)
+    if anchors and isinstance(head, AnchorBasedHead):
+        head.keep_anchors()
+    return head
 
 
 def build_network(

@@ -15,6 +15,7 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 
 from .data.build import build_yolo_train_loader
 from .training.accumulation import with_accumulation
+from .training.anchor_config import with_auto_anchors
 from .training.ema import ModelEMA
 from .training.ema_hook import EMACheckpointer, EMAHook
 from .training.optimizer import build_yolo_optimizer
@@ -31,6 +32,9 @@ class YOLOTrainer(DefaultTrainer):
     Args:
         cfg: the whole config.
     """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(with_auto_anchors(cfg))
 
     @staticmethod
     def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:

@@ -1,7 +1,9 @@
 """Head that predicts corrections to anchor boxes (YOLOv3, section 2.1; Scaled-YOLOv4)."""
 
+import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,10 @@ from torch import Tensor, nn
 from detectron2.layers import Conv2d
 
 from ..layers import ImplicitScale, ImplicitShift
+from .anchors import checked_anchors
 from .base import REFERENCE_SIZE, Anchors, DetectionHead, HeadKind
+
+logger = logging.getLogger(__name__)
 
 # Expected objects in an image of the reference size, and the probability of any class of an object.
 OBJECTS = 8
@@ -24,6 +29,7 @@ class AnchorBasedHead(DetectionHead):
     """
 
     head_kind: HeadKind = "anchor_based"
+    anchor_sizes: Tensor | None
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class AnchorBasedHead(DetectionHead):
         """
         super().__init__(num_classes, strides, len(anchors[0]) * (5 + num_classes))
         self.anchors = anchors
+        self.register_buffer("anchor_sizes", None)
         self.exponential = exponential
         levels = len(strides)
         self.has_auxiliary = len(in_channels) > levels
@@ -56,6 +63,26 @@ class AnchorBasedHead(DetectionHead):
         if implicit:
             self.shifts = nn.ModuleList(ImplicitShift(channels) for channels in in_channels[:levels])
             self.scales = nn.ModuleList(ImplicitScale(self.out_channels) for _ in range(levels))
+
+    def keep_anchors(self) -> None:
+        """Make the anchors a part of the state dict, as ``anchor_sizes``: they are not those of the family.
+
+        A head without anchors of its own takes over those that it finds in the state dict that it loads.
+        """
+        self.anchor_sizes = torch.tensor(self.anchors, device=next(self.parameters()).device)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        loaded = state_dict.get(f"{prefix}anchor_sizes")
+        if self.anchor_sizes is not None:
+            if loaded is not None and not torch.allclose(loaded.cpu(), self.anchor_sizes.cpu()):
+                logger.warning("The weights were trained with other anchors than MODEL.YOLO.ANCHORS, which are kept")
+            # Neither missing nor loaded: the config has the last word.
+            state_dict[f"{prefix}anchor_sizes"] = self.anchor_sizes
+        elif loaded is not None:
+            self.anchors = checked_anchors(loaded.tolist(), len(self.strides))
+            self.keep_anchors()
+            logger.info("Anchors of the weights: %s", self.anchors)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _predictors(self, in_channels: Sequence[int]) -> nn.ModuleList:
         assert self.anchors is not None

@@ -1,10 +1,11 @@
-"""Anchors as configs write them."""
+"""Anchors as configs write them, and as losses read them."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from .base import Anchors
+from .base import Anchors, DetectionHead
 
-__all__ = ["checked_anchors"]
+__all__ = ["AnchorsOf", "checked_anchors"]
 
 
 def checked_anchors(anchors: Sequence[Sequence[Sequence[float]]], levels: int) -> Anchors:
@@ -26,3 +27,24 @@ def checked_anchors(anchors: Sequence[Sequence[Sequence[float]]], levels: int) -
         if len(anchor) != 2 or min(anchor) <= 0:
             raise ValueError(f"MODEL.YOLO.ANCHORS has {list(anchor)}, which is no positive width and height")
     return tuple(tuple((float(width), float(height)) for width, height in level) for level in anchors)
+
+
+class AnchorsOf(Sequence[tuple[tuple[float, float], ...]]):
+    """The anchors that a head has at the moment, for a loss that is made before the head's weights are loaded."""
+
+    def __init__(self, head: DetectionHead) -> None:
+        """
+        Args:
+            head: with anchors.
+        """
+        self._head = head
+
+    def _anchors(self) -> Anchors:
+        assert self._head.anchors is not None
+        return self._head.anchors
+
+    def __len__(self) -> int:
+        return len(self._anchors())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._anchors()[index]

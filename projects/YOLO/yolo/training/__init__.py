@@ -1,6 +1,7 @@
 """YOLO's training recipe: averaged weights, schedules, parameter groups, accumulation, anchors."""
 
 from .accumulation import accumulation_steps, scaled_weight_decay, with_accumulation
+from .anchor_config import with_auto_anchors
 from .auto_anchor import auto_anchors, best_possible_recall, box_sizes, evolve_anchors, kmeans_anchors
 from .auto_batch import auto_batch_size
 from .ema import ModelEMA, ramped_decay

@@ -11,6 +11,11 @@ __all__ = ["MODEL_YOLO_TRAINING"]
 MODEL_YOLO_TRAINING: dict[str, Any] = {
     "OPTIMIZER": "SGD",  # or "Adam", "AdamW", "auto"
     "NOMINAL_BATCH": 64,  # images whose gradients make a step; 0: SOLVER.ACCUMULATION_STEPS and decay as they are
+    "AUTO_ANCHOR": {  # better anchors for the training data, for heads that have them, where those given fit badly
+        "ENABLED": False,
+        "LEAST_RECALL": 0.98,  # share of the objects that the given anchors must fit to stay
+        "GENERATIONS": 1000,  # random changes that are tried
+    },
     "EMA": {"ENABLED": True, "DECAY": 0.9999, "TAU": 2000.0},  # TAU: updates
     "SCHEDULE": {
         "SHAPE": "linear",  # or "cosine", "cosine_tail"
