@@ -42,6 +42,9 @@ class _ConvTranspose2dMap(LinearMap):
         groups = int(getattr(self, "groups", 1))
         return values.view(groups, -1).repeat_interleave(weight.shape[0] // groups, 0)[..., None, None]
 
+    def spread_inputs(self, values: Tensor, weight: Tensor) -> Tensor:
+        return values.view(-1, *[1] * (weight.dim() - 1))
+
     def dequantized(self, codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         if int(getattr(self, "groups", 1)) == 1:
             return super().dequantized(codes, scale, zero_point)

@@ -100,6 +100,7 @@ class ConvertedLayer(LinearMap):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As the quantized layer in evaluation."""
         extra = self.further(*args, **kwargs)
+        x = self.scaled_input(x)
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
         weight, bias = self.weight, self.bias

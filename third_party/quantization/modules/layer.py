@@ -61,6 +61,7 @@ class QuantLayer(LinearMap):
         adopt(self, layer)
         self.float_type_names = type_names(layer)
         self.options = LayerOptions(batch_norm, standardize)
+        self.set_input_scale(None)
         self.norm = norm if norm is not None else getattr(layer, "norm", None)
         self.activation = activation if activation is not None else getattr(layer, "activation", None)
         self.input_quantizer = _like(input_quantizer, self)
@@ -109,6 +110,7 @@ class QuantLayer(LinearMap):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As the float layer, with quantized input and weight."""
         extra = self.further(*args, **kwargs)
+        x = self.scaled_input(x)
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
         batch_norm, rest = split_norm(self.norm)
@@ -133,8 +135,10 @@ class QuantLayer(LinearMap):
         return weight if self.weight_quantizer is None else self.weight_quantizer(weight)
 
     def prepared_weight(self, factor: Tensor | None = None) -> Tensor:
-        """What the weight's quantizer gets: the weight, standardised if asked for, times ``factor``."""
+        """What the weight's quantizer gets: the weight, standardised if asked for, times ``factor`` and input scale."""
         weight = self.standardized(self.weight) if self.options.standardize else self.weight
+        if self.input_scale is not None:
+            weight = weight * self.spread_inputs(self.input_scale, weight)
         return weight if factor is None else weight * self.spread(factor, weight)
 
     def accumulator_scale(self) -> Tensor | None:

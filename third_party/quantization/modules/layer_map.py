@@ -1,8 +1,10 @@
 """How a layer's weight acts: shared by its trained and its integer form."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..functional.dequantize import dequantize
@@ -14,10 +16,42 @@ class LinearMap(nn.Module):
 
     Attributes:
         input_axis, weight_axis: the channels of the input, and of the weight as quantizers count them.
+        input_scale: ``Tensor[C_in]`` by which the input is divided before it is quantized, and the weight multiplied;
+            None for none. It comes with the state dict.
     """
 
     input_axis: ClassVar[int] = 1
     weight_axis: ClassVar[int] = 0
+
+    input_scale: Tensor | None
+
+    def set_input_scale(self, scale: Tensor | None) -> None:
+        """Divide the input by one number a channel from now on; the weight makes up for it, so the map stays.
+
+        Args:
+            scale: positive, ``Tensor[C_in]``, or None.
+        """
+        self.register_buffer("input_scale", None if scale is None else scale.detach().float().clone())
+
+    def scaled_input(self, x: Tensor) -> Tensor:
+        """The input over ``input_scale``."""
+        if self.input_scale is None:
+            return x
+        shape = [1] * x.dim()
+        shape[self.input_axis] = -1
+        return x / self.input_scale.to(x.dtype).view(shape)
+
+    def spread_inputs(self, values: Tensor, weight: Tensor) -> Tensor:
+        """One value for each input channel (``Tensor[C_in]``), in a shape that multiplies ``weight``."""
+        outputs, width = weight.shape[:2]
+        by_group = values.view(-1, 1, width)
+        return by_group.repeat(1, outputs // by_group.shape[0], 1).view(outputs, width, *[1] * (weight.dim() - 2))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        found = state_dict.get(f"{prefix}input_scale")
+        if found is not None and self.input_scale is None:
+            self.set_input_scale(torch.ones_like(found))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
 
     def further(self) -> tuple[Any, ...]:
         """Arguments of the layer behind its input, in order; layers that have some override this to take them."""
