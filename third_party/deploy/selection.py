@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 from .suppression import SUPPRESSED, suppress
 
@@ -23,6 +24,10 @@ class PaddedDetections(NamedTuple):
     scores: Tensor
     classes: Tensor
     counts: Tensor
+
+
+# Traced programs that return it can be written to files.
+pytree._register_namedtuple(PaddedDetections, serialized_type_name="third_party.deploy.PaddedDetections")
 
 
 def gather_rows(x: Tensor, index: Tensor) -> Tensor:

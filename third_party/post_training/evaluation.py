@@ -47,10 +47,25 @@ class Evaluation:
 
 
 class _KeepingEvaluator(COCOEvaluator):
+    """Evaluates some images only, writes nothing, and hands its predictions out."""
+
+    def __init__(self, name: str, images: Sequence[Any]) -> None:
+        super().__init__(name, distributed=False)
+        self.images = list(images)
+
     @property
     def predictions(self) -> list[dict[str, Any]]:
-        """What was processed so far."""
+        """Of the images that were processed."""
         return self._predictions
+
+    @predictions.setter
+    def predictions(self, predictions: Sequence[dict[str, Any]]) -> None:
+        wanted = set(self.images)
+        self._predictions = [prediction for prediction in predictions if prediction["image_id"] in wanted]
+
+    def evaluate(self, img_ids: Sequence[int] | None = None) -> dict[str, Any]:
+        """See the base class; by default over ``images``."""
+        return super().evaluate(self.images if img_ids is None else img_ids)
 
 
 def evaluate(model: Model, batches: DetectionBatches) -> Evaluation:
@@ -63,33 +78,23 @@ def evaluate(model: Model, batches: DetectionBatches) -> Evaluation:
     Raises:
         ValueError: the data set has no COCO json file.
     """
-    evaluator = evaluator_of(batches.name)
-    inference_on_dataset(model, batches, evaluator)
-    images = [record["image_id"] for record in batches.records]
-    return _evaluation(evaluator, images)
+    evaluator = _evaluator(batches.name, [record["image_id"] for record in batches.records])
+    return _evaluation(evaluator, inference_on_dataset(model, batches, evaluator))
 
 
 def evaluate_predictions(name: str, predictions: Sequence[dict[str, Any]], images: Sequence[Any]) -> Evaluation:
     """The same for predictions that were made before, over some of the images."""
-    evaluator = evaluator_of(name)
-    evaluator.reset()
-    wanted = set(images)
-    evaluator._predictions = [prediction for prediction in predictions if prediction["image_id"] in wanted]
-    return _evaluation(evaluator, images)
+    evaluator = _evaluator(name, images)
+    evaluator.predictions = list(predictions)
+    return _evaluation(evaluator, evaluator.evaluate())
 
 
-def evaluator_of(name: str) -> Any:
-    """An evaluator of COCO's protocol that writes nothing.
-
-    Raises:
-        ValueError: the data set has no COCO json file.
-    """
+def _evaluator(name: str, images: Sequence[Any]) -> _KeepingEvaluator:
     if not hasattr(MetadataCatalog.get(name), "json_file"):
         raise ValueError(f"data set {name!r} has no COCO json file to evaluate with")
-    return _KeepingEvaluator(name, distributed=False)
+    return _KeepingEvaluator(name, images)
 
 
-def _evaluation(evaluator: _KeepingEvaluator, images: Sequence[Any]) -> Evaluation:
-    metrics = evaluator.evaluate(img_ids=list(images)) or {}
-    metrics.setdefault("bbox", {"AP": math.nan})
+def _evaluation(evaluator: _KeepingEvaluator, metrics: dict[str, dict[str, float]]) -> Evaluation:
+    metrics = metrics or {"bbox": {"AP": math.nan}}
     return Evaluation("segm" if "segm" in metrics else "bbox", metrics, list(evaluator.predictions))

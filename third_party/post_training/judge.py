@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-from torch import nn
-
 from detectron2.config import CfgNode
 
 from .data import DetectionBatches, Record, choose, read_records, with_objects
@@ -58,22 +56,12 @@ class Judge:
         }
         if self.before is not None:
             found |= {"float": self.before.to_dict(), "drop": self.drop(after)}
-            found["drop_per_class"] = {
-                name: None
-                if math.isnan(value - after.per_class().get(name, math.nan))
-                else value - after.per_class()[name]
-                for name, value in self.before.per_class().items()
-            }
+            after_of = after.per_class()
+            drops = {name: value - after_of.get(name, math.nan) for name, value in self.before.per_class().items()}
+            found["drop_per_class"] = {name: None if math.isnan(drop) else drop for name, drop in drops.items()}
         return found
 
 
 def judge_for(cfg: CfgNode, dataset: str, images: int) -> Judge | None:
     """A judge; None without a data set."""
     return Judge(cfg, dataset, images) if dataset else None
-
-
-def float_copy(model: nn.Module) -> nn.Module:
-    """The model again, to be changed."""
-    import copy
-
-    return copy.deepcopy(model)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..modules import QuantElementwise, QuantLayer
 from ..quantizers.quantizer import Quantizer
 from ..transform.access import quantizers
 from .replay import PrefixReplay
@@ -135,6 +134,11 @@ def quantized_layers(model: nn.Module) -> dict[str, tuple[Quantizer, ...]]:
     return found
 
 
+def layers_with_quantizers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that have quantizers, by name; each layer once."""
+    return {name: model.get_submodule(name) for name in quantized_layers(model)}
+
+
 @contextmanager
 def enabled_only(model: nn.Module, wanted: Iterable[Quantizer]) -> Iterator[None]:
     """Within the block, of all quantizers that are switched on only these stay on."""
@@ -160,8 +164,3 @@ def switched(wanted: Sequence[Quantizer], on: bool) -> Iterator[None]:
     finally:
         for quantizer, enabled in zip(wanted, before, strict=True):
             quantizer.set_enabled(enabled)
-
-
-def is_weighted(module: nn.Module) -> bool:
-    """Whether a quantized layer has a weight."""
-    return isinstance(module, QuantLayer) and not isinstance(module, QuantElementwise)

@@ -1,0 +1,125 @@
+"""Files of a quantized detector, and whether engines compute with them what the model computes."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from ..deploy import DetectorParts, ExportedDetector, detector_parts, pixel_batch
+from ..quantization.export import (
+    RUNNERS,
+    Runner,
+    Tolerance,
+    errors,
+    find_runner,
+    lint,
+    parity,
+    save_program,
+    to_onnx,
+    trace,
+)
+from .judge import Judge
+from .options import Request
+
+logger = logging.getLogger(__name__)
+
+# A detection more or less moves all outputs behind it; quantized tensors and AP tell more.
+_ANY_OUTPUT = Tolerance(output=float("inf"))
+_PARITY_BATCHES = 4
+
+
+def find_engines(names: Sequence[str] | None) -> list[Runner]:
+    """The engines of these names; all that are installed for None.
+
+    Raises:
+        ValueError: an unknown name.
+        ImportError: one that is not installed; the message says how to get it.
+    """
+    if names is None:
+        return [runner for runner in RUNNERS.values() if runner.available()]
+    return [find_runner(name) for name in names]
+
+
+def export_detector(
+    model: nn.Module, judge: Judge | None, request: Request, engines: Sequence[Runner], folder: Path
+) -> dict[str, Any]:
+    """Write the files, run them, compare.
+
+    Args:
+        model: converted.
+        judge: rates the files as models; None where there is nothing to evaluate on.
+        request: what is wanted.
+        engines: that run the files.
+        folder: to write to: ``model.pt2``, ``model.onnx``, and ``model_<engine>.onnx`` for each engine.
+
+    Returns:
+        findings, files and engines as plain values.
+
+    Raises:
+        ParityError: an engine leaves the tolerance.
+        ValueError: the linter found errors.
+    """
+    parts = detector_parts(model)
+    form = "suppressed" if request.suppression else "detector"
+    logger.info("Export: tracing %s, form %s ...", parts.name, form)
+    program = trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
+    files = [_described(save_program(program, folder / "model.pt2"), "torch")]
+    found: dict[str, Any] = {"form": form, "files": files, "findings": {}, "engines": []}
+    for target in ("generic", *(runner.name for runner in engines)):
+        found["findings"][target] = _linted(program, target)
+        name = "model.onnx" if target == "generic" else f"model_{target}.onnx"
+        files.append(_described(_written(program, parts, form, folder / name, target), target))
+    for runner in engines:
+        found["engines"].append(_tried(program, parts, folder / f"model_{runner.name}.onnx", runner, judge))
+    return found
+
+
+def _linted(program: ExportedProgram, target: str) -> list[dict[str, Any]]:
+    findings = lint(program, target)
+    for finding in findings:
+        logger.warning("%s: %s", target, finding)
+    if grave := errors(findings):
+        raise ValueError(f"not exported for {target}:\n" + "\n".join(str(finding) for finding in grave))
+    return [finding.to_dict() for finding in findings]
+
+
+def _written(program: ExportedProgram, parts: DetectorParts, form: str, path: Path, target: str) -> Path:
+    logger.info("Export: %s ...", path.name)
+    names = parts.output_names(form)
+    assert names is not None
+    return to_onnx(program, path, input_names=parts.input_names, output_names=names, target=target)
+
+
+def _described(path: Path, target: str) -> dict[str, Any]:
+    return {"file": path.name, "target": target, "bytes": path.stat().st_size}
+
+
+def _tried(
+    program: ExportedProgram, parts: DetectorParts, path: Path, runner: Runner, judge: Judge | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"engine": runner.name, "file": path.name}
+    inputs = _inputs(parts, judge)
+    suppressed = len(program.graph_signature.user_outputs) > 2
+    report = parity(program, path, runner, inputs, tolerance=_ANY_OUTPUT if suppressed else None)
+    found["parity"] = report.to_dict()
+    if judge is not None:
+        rated = judge.rate(ExportedDetector(runner.load(path, threads=torch.get_num_threads()), parts))
+        found["evaluation"] = judge.compare(rated)
+        logger.info("AP in %s: %.2f", runner.name, rated.ap)
+    return found
+
+
+def _inputs(parts: DetectorParts, judge: Judge | None) -> list[tuple[torch.Tensor, ...]]:
+    """What the files are compared on: images of the evaluation, or noise."""
+    if judge is None:
+        return [parts.example("detector")]
+    found = []
+    for batch in itertools.islice(judge.batches, _PARITY_BATCHES):
+        pixels, sizes = pixel_batch(parts, batch)
+        found.append((pixels, sizes) if parts.takes_sizes else (pixels,))
+    return found

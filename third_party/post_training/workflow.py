@@ -1,0 +1,165 @@
+"""From the weights of a detector to a quantized one that runs, and the record of how it went."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from detectron2.config import CfgNode
+
+from ..convert_to_quantization import quantize_model
+from ..quantization.ptq.pipeline import post_training_quantize
+from ..quantization.ptq.recipe import PTQRecipe
+from ..quantization.ptq.result import PTQResult
+from ..quantization.ptq.sensitivity import SensitivityTable, sensitivity
+from ..quantization.transform import convert
+from ..quantized_checkpoints import summary
+from .data import DetectionBatches, calibration_records
+from .judge import Judge, judge_for
+from .loss import DetectionLoss
+from .models import load_detector, quantization_of, save_detector
+from .options import Request
+from .output import check_writable, whole_folder
+
+logger = logging.getLogger(__name__)
+
+
+def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
+    """Calibrate, check, export, run and compare; all results are in ``request.out`` afterwards, or none.
+
+    Weights of a quantized model are taken as they are, without calibration.
+
+    Args:
+        cfg: the config that the weights were trained with.
+        request: what is wanted.
+
+    Returns:
+        what ``report.json`` holds.
+
+    Raises:
+        OSError: the output folder cannot be written, or a file cannot be read.
+        ValueError: weights of another model, a calibration set that is empty or without objects, settings that do not
+            fit, or an engine that is not installed.
+        FloatingPointError: NaN in the activations, or in what an exported file gives.
+    """
+    check_writable(request.out)
+    engines = _engines(request)
+    judge = judge_for(cfg, request.evaluation, request.evaluation_images)
+    model = load_detector(cfg, request.weights)
+    report = {"model": _described(model, cfg, request), "warnings": []}
+    if quantization_of(model) is None:
+        report |= _calibrated(model, cfg, request, judge, report["warnings"])
+    elif request.calibration:
+        report["warnings"].append("The weights are those of a quantized model: nothing was calibrated")
+    with whole_folder(request.out) as folder:
+        _write_inputs(folder, cfg, model, report)
+        report |= _judged(model, request, judge, report["warnings"])
+        report["layers"] = convert(model).to_dict()
+        if request.export:
+            from .exporting import export_detector
+
+            report["export"] = export_detector(model, judge, request, engines, folder)
+        write_json(folder / "report.json", report)
+        _write_html(folder, report)
+    return report
+
+
+def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBatches) -> PTQResult:
+    """Quantize a detector in place by a recipe; it can be saved, evaluated, and converted afterwards."""
+    return post_training_quantize(model, recipe, batches, prepare_model=quantize_model, convert_model=False)
+
+
+def detector_sensitivity(model: nn.Module, judge: Judge, images: int, max_seconds: float = 180.0) -> SensitivityTable:
+    """What each layer's quantization does to the detection loss."""
+    return sensitivity(model, judge.loss_batches(images), DetectionLoss(), max_seconds=max_seconds)
+
+
+def _engines(request: Request) -> list[Any]:
+    if not request.export:
+        return []
+    from .exporting import find_engines
+
+    return find_engines(request.engines)
+
+
+def _described(model: nn.Module, cfg: CfgNode, request: Request) -> dict[str, Any]:
+    config = quantization_of(model)
+    return {
+        "architecture": cfg.MODEL.META_ARCHITECTURE,
+        "weights": request.weights,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "device": str(next(model.parameters()).device),
+        "trained_quantized": None if config is None else summary(config),
+        "torch": torch.__version__,
+    }
+
+
+def _calibrated(
+    model: nn.Module, cfg: CfgNode, request: Request, judge: Judge | None, warnings: list[str]
+) -> dict[str, Any]:
+    if not request.calibration:
+        raise ValueError("--calib: weights in floating point need a data set to calibrate on")
+    records = calibration_records(request.calibration, request.recipe.images)
+    batches = DetectionBatches(cfg, request.calibration, records, batch_size=request.batch_size)
+    if judge is not None:
+        judge.before = judge.rate(model)
+        logger.info("AP in floating point: %.2f", judge.before.ap)
+    recipe, found = request.recipe, {}
+    if request.max_drop is not None and judge is not None:
+        from .choosing import choose_recipe
+
+        recipe, found = choose_recipe(model, request, judge, batches, warnings)
+    result = calibrate_detector(model, recipe, batches)
+    warnings += result.warnings
+    return {"calibration": {"dataset": request.calibration, "images": len(records)}, "ptq": result.to_dict(), **found}
+
+
+def _judged(model: nn.Module, request: Request, judge: Judge | None, warnings: list[str]) -> dict[str, Any]:
+    if judge is None:
+        warnings.append("There was nothing to evaluate on: no AP is known")
+        return {}
+    after = judge.rate(model)
+    drop = judge.drop(after)
+    logger.info("AP quantized: %.2f", after.ap)
+    found: dict[str, Any] = {"evaluation": judge.compare(after)}
+    too_much = drop is not None and drop > request.tolerance
+    if too_much:
+        warnings.append(f"Quantization costs {drop:.2f} AP, more than {request.tolerance:g}")
+    if request.sensitivity or (request.sensitivity is None and too_much):
+        table = detector_sensitivity(model, judge, request.sensitivity_images)
+        logger.info("Sensitivity:\n%s", table)
+        found["sensitivity"] = table.to_dict()
+        if too_much:
+            warnings.append(table.verdict())
+    return found
+
+
+def _write_inputs(folder: Path, cfg: CfgNode, model: nn.Module, report: dict[str, Any]) -> None:
+    save_detector(model, str(folder), "quantized")
+    (folder / "last_checkpoint").unlink(missing_ok=True)
+    (folder / "config.yaml").write_text(cfg.dump(), encoding="utf-8")
+    if "ptq" in report:
+        text = yaml.safe_dump(report["ptq"]["recipe"], sort_keys=False)
+        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that every reader takes: numbers that are not finite become null."""
+    path.write_text(json.dumps(_finite(content), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_html(folder: Path, report: dict[str, Any]) -> None:
+    """Beside the JSON, where the room for reports is there."""

@@ -1,0 +1,129 @@
+"""From a trained model to a quantized one, step by step."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..modules import QuantLayer
+from ..modules.norms import running_affine, split_norm
+from ..quantizers.quantizer import Quantizer
+from ..transform import convert, prepare, quantizers
+from ..transform.report import Report
+from ..transform.ties import tie_ranges
+from .batches import Run, call_model, first_batch
+from .calibrate import set_ranges
+from .collect import collect
+from .recipe import PTQRecipe
+from .result import PTQResult
+from .weight_steps import after_ranges, before_statistics
+
+logger = logging.getLogger(__name__)
+
+Prepare = Callable[[nn.Module, Any], Report]
+
+
+@torch.no_grad()
+def post_training_quantize(
+    model: nn.Module,
+    recipe: PTQRecipe,
+    batches: Iterable[Any],
+    *,
+    run: Run = call_model,
+    prepare_model: Prepare = prepare,
+    convert_model: bool = True,
+) -> PTQResult:
+    """Quantize a trained model, in place, with data that need no labels.
+
+    Statistics take constant memory, whatever the number of batches; they are gone over once for the ranges, and once
+    more for each step of the recipe that needs them.
+
+    Args:
+        model: in floating point; it is put into evaluation mode.
+        recipe: what is done, and how.
+        batches: what ``run`` takes; can be gone over several times. The model stays in floating point if the first
+            cannot be had.
+        run: of model and batch, runs the model.
+        prepare_model: of model and :class:`QuantConfig`, as :func:`prepare`, for models with layers of their own.
+        convert_model: make weights integers at the end; otherwise the model stays as it would be for training, ready
+            for checkpoints.
+
+    Returns:
+        what was done.
+
+    Raises:
+        ValueError: no batches, a choice that matches no layer, or settings that do not suit a layer; also data that
+            cannot be read.
+        FloatingPointError: activations that are NaN or infinite, with the layer's name.
+    """
+    example = first_batch(batches)
+    model.eval()
+    result = PTQResult(recipe, Report(()))
+    with _step(result, "prepare"):
+        result.layers = prepare_model(model, recipe.quant_config())
+    if recipe.steps.ties:
+        with _step(result, "tie") as facts:
+            facts["groups"] = [list(group) for group in tie_ranges(model, lambda: run(model, example))]
+    before_statistics(model, recipe, batches, run, lambda name: _step(result, name))
+    with _step(result, "statistics") as facts:
+        statistics = collect(model, batches, run)
+        facts["ranges"] = len(statistics)
+    with _step(result, "ranges"):
+        result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
+        _leave_in_float(model, result.warnings)
+        _take_weight_ranges(model)
+    after_ranges(model, recipe, batches, run, lambda name: _step(result, name))
+    for _, quantizer in quantizers(model):
+        quantizer.set_frozen(True)
+    if convert_model:
+        with _step(result, "convert"):
+            result.layers = convert(model)
+    return result
+
+
+@contextmanager
+def _step(result: PTQResult, name: str) -> Iterator[dict[str, Any]]:
+    """Time a step, and say so; what is put into the dict given goes into the result."""
+    logger.info("Post-training quantization: %s ...", name)
+    facts: dict[str, Any] = {}
+    begin = time.perf_counter()
+    yield facts
+    seconds = time.perf_counter() - begin
+    result.steps.append({"step": name, "seconds": seconds, **facts})
+    logger.info("Post-training quantization: %s took %.1f s", name, seconds)
+
+
+def _leave_in_float(model: nn.Module, warnings: list[str]) -> None:
+    """Switch off the quantizers of layers that no data reached: no prediction needs them."""
+    names = [
+        name
+        for name, module in model.named_modules()
+        for quantizer in [module._modules.get("input_quantizer")]
+        if isinstance(quantizer, Quantizer) and quantizer.enabled and not quantizer.initialized
+    ]
+    for name in names:
+        for child in model.get_submodule(name).children():
+            if isinstance(child, Quantizer):
+                child.set_enabled(False)
+    if names:
+        warnings.append(f"No data reached these layers, which stay in floating point: {', '.join(names)}")
+
+
+def _take_weight_ranges(model: nn.Module) -> None:
+    """Ranges of weights come from their first use; have them now, also in layers that no batch reached."""
+    for layer in model.modules():
+        if isinstance(layer, QuantLayer) and layer.weight_quantizer is not None:
+            layer.weight_quantizer.reset_range()
+            layer.quantized_weight(folded_factor(layer))
+
+
+def folded_factor(layer: QuantLayer) -> Tensor | None:
+    """What a folded batch norm multiplies the weight by, ``Tensor[C_out]``; None without one."""
+    norm, _ = split_norm(layer.norm)
+    if norm is None or layer.options.batch_norm != "fold":
+        return None
+    return running_affine(norm, layer.out_channels_of(layer.weight))[0]
