@@ -132,7 +132,7 @@ class YOLO(nn.Module):
         """Pad at the right and bottom, batch and normalise the images.
 
         Raises:
-            ValueError: no input, or a wrong number of channels.
+            ValueError: no input, a wrong number of channels, or an image without pixels.
         """
         if not batched_inputs:
             raise ValueError("the model was called with an empty list of inputs")
@@ -144,6 +144,8 @@ class YOLO(nn.Module):
                     f"input image has shape {tuple(image.shape)}; expected ({channels}, H, W) "
                     "as MODEL.PIXEL_MEAN has that many channels"
                 )
+            if not image.numel():
+                raise ValueError(f"input image has shape {tuple(image.shape)}: there is no pixel in it")
         padded = ImageList.from_tensors(pixels, self.size_divisibility, self.pad_value)
         return ImageList(self.normalize(padded.tensor), padded.image_sizes)
 
