@@ -51,7 +51,7 @@ class LinearMap(nn.Module):
         found = state_dict.get(f"{prefix}input_scale")
         if found is not None and self.input_scale is None:
             self.set_input_scale(torch.ones_like(found))
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def further(self) -> tuple[Any, ...]:
         """Arguments of the layer behind its input, in order; layers that have some override this to take them."""

@@ -1,0 +1,142 @@
+"""Weights rounded so that blocks give what they gave in floating point."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from copy import deepcopy
+from functools import partial
+from itertools import islice
+from typing import Any, TypedDict
+
+from torch import nn
+
+from ..quantizers.quantizer import Quantizer
+from ..transform.access import quantizers
+from .batches import Run, call_model, first_batch
+from .block_learner import BlockLearner, Sample
+from .blocks import Block, find_blocks
+from .captured import capture
+from .learning import LearningSettings
+
+
+class ReconstructionRow(TypedDict):
+    """A block: its name, its layers, its output's mean squared error before and after, and which was kept."""
+
+    name: str
+    layers: list[str]
+    before: float
+    after: float
+    kept: bool
+
+
+def reconstruct(
+    model: nn.Module,
+    batches: Iterable[Any],
+    run: Run = call_model,
+    *,
+    settings: LearningSettings | None = None,
+    names: Sequence[str] | None = None,
+    reference: nn.Module | None = None,
+) -> list[ReconstructionRow]:
+    """Learn block by block, in the model's order, how weights are rounded and where activations are clipped.
+
+    Each block is taught to give, on what the blocks before it really pass on, what it gave in floating point: with
+    rounding as in AdaRound (arXiv 2004.10568), blocks as in BRECQ (arXiv 2102.05426, section 3.2; squared error in
+    place of its Fisher weights), activations quantized at random as in QDrop (arXiv 2203.05740, section 3.3). In the
+    end weights *are* at the learned levels: nothing is added to the model, its checkpoints, or its conversion. A block
+    that got no better stays as it was.
+
+    Args:
+        model: prepared, ranges of activations set; changed in place, and in evaluation mode afterwards.
+        batches: what ``run`` takes; can be gone over several times.
+        run: of model and batch, runs the model.
+        settings: how.
+        names: patterns of modules that are blocks, in addition to the rule of :func:`find_blocks`; an error if one
+            matches none.
+        reference: the model in floating point with modules of the same names; None: the model itself, as it is now
+            with quantizers switched off.
+
+    Returns:
+        a row for each block.
+
+    Raises:
+        ValueError: no batch, or activations without a range.
+    """
+    settings = settings or LearningSettings()
+    example = first_batch(batches)
+    _check_ranges(model)
+    model.eval()
+    teacher = _teacher(model) if reference is None else reference.eval()
+    rows: list[ReconstructionRow] = []
+    fixed: set[Quantizer] = set()
+    blocks = find_blocks(model, lambda: run(model, example), largest=settings.largest, names=names)
+    for block in blocks:
+        learner = BlockLearner(block.module, settings, fixed)
+        learner.install()
+        try:
+            rows.append(_learn(model, teacher, block, learner, batches, run, settings))
+        except BaseException:
+            learner.harden()
+            learner.swap_back()
+            raise
+        fixed |= set(learner.activations)
+    return rows
+
+
+def _learn(
+    model: nn.Module,
+    teacher: nn.Module,
+    block: Block,
+    learner: BlockLearner,
+    batches: Iterable[Any],
+    run: Run,
+    settings: LearningSettings,
+) -> ReconstructionRow:
+    turns = _turns(batches, 3 * block.bytes, settings.memory)
+    done, samples = 0, list[Sample]()
+    for turn in range(turns):
+        samples = []  # frees their memory before the next are captured
+        samples = _samples(model, teacher, block, partial(islice, batches, turn, None, turns), run)
+        until = settings.iterations * (turn + 1) // turns
+        learner.learn(samples, until - done)
+        done = until
+    learner.harden()
+    after = learner.error(samples)
+    learned = learner.swap_back()
+    before = learner.error(samples)
+    kept = after < before
+    if kept:
+        learner.use_rounding()
+        learner.set_ranges(learned)
+        learner.keep()
+    layers = [f"{block.name}.{name}".rstrip(".") for name in block.layers]
+    return ReconstructionRow(name=block.name, layers=layers, before=before, after=after, kept=kept)
+
+
+def _samples(
+    model: nn.Module, teacher: nn.Module, block: Block, batches: Callable[[], Iterable[Any]], run: Run
+) -> list[Sample]:
+    exact = capture(teacher, teacher.get_submodule(block.name), batches(), run, block.calls)
+    quantized = capture(model, block.module, batches(), run, block.calls, outputs=False)
+    return [Sample(q.args, e.args, e.output) for q, e in zip(quantized, exact, strict=True)]
+
+
+def _turns(batches: Iterable[Any], bytes_each: int, memory: int) -> int:
+    """In how many turns batches are gone over, so that those of one fit; at least one batch is in every turn."""
+    count = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
+    return -(-count // max(1, memory // max(bytes_each, 1)))
+
+
+def _teacher(model: nn.Module) -> nn.Module:
+    teacher = deepcopy(model).eval()
+    for _, quantizer in quantizers(teacher):
+        quantizer.set_enabled(False)
+    return teacher
+
+
+def _check_ranges(model: nn.Module) -> None:
+    missing = [name for name, q in _activations(model) if q.enabled and not q.initialized]
+    if missing:
+        raise ValueError(f"calibrate the model before reconstruction; no range yet: {', '.join(missing)}")
+
+
+def _activations(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
+    return ((name, q) for name, q in quantizers(model) if q.role.value == "activation")
