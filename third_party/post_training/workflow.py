@@ -114,6 +114,11 @@ def _calibrated(
         from .choosing import choose_recipe
 
         recipe, found = choose_recipe(model, request, judge, batches, warnings)
+    if request.audit and judge is not None:
+        from .audit import audit_calibration
+
+        found["audit"] = audit_calibration(model, recipe, batches, judge)
+        warnings += found["audit"]["warnings"]
     result = calibrate_detector(model, recipe, batches)
     warnings += result.warnings
     return {"calibration": {"dataset": request.calibration, "images": len(records)}, "ptq": result.to_dict(), **found}

@@ -39,7 +39,7 @@ def test_a_data_set_by_its_files(trained):
         (
             ["ptq_shapes_trian"],
             KeyError,
-            "--calib: data set 'ptq_shapes_trian' is not registered. Did you mean ptq_shape",
+            "--calib: data set 'ptq_shapes_trian' is not registered. Did you mean",
         ),
         (["a.json"], ValueError, "give the folder of its images"),
         (["absent.json", "."], FileNotFoundError, "absent.json does not exist"),

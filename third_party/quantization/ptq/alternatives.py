@@ -54,12 +54,21 @@ def alternative_trials(
     layers: Mapping[str, nn.Module], alternatives: Sequence[Alternative], set_range: SetRange
 ) -> list[Trial]:
     """A trial for each layer and each alternative that changes it; "layer|alternative" is its name."""
-    return [
-        Trial(_key(name, alternative), (module,), Treatment(name, module, alternative, set_range))
-        for name, module in layers.items()
-        for alternative in alternatives
-        if _concerns(module, alternative)
-    ]
+    found = []
+    for name, module in layers.items():
+        for alternative in alternatives:
+            if _concerns(module, alternative):
+                treatment = Treatment(name, module, _partners(layers, module, alternative), alternative, set_range)
+                found.append(Trial(_key(name, alternative), (module, *treatment.partners), treatment))
+    return found
+
+
+def _partners(layers: Mapping[str, nn.Module], module: nn.Module, alternative: Alternative) -> list[nn.Module]:
+    """Other layers whose input's range changes as well: one tensor of one width has one range."""
+    if alternative.observer is None or alternative.activation_bits is not None:
+        return []
+    shared = module._modules["input_quantizer"]
+    return [other for other in layers.values() if other is not module and shared is other._modules["input_quantizer"]]
 
 
 def _key(layer: str, alternative: Alternative) -> str:
@@ -84,17 +93,26 @@ def _quantizers(module: nn.Module) -> tuple[Quantizer | None, Quantizer | None]:
 
 
 class Treatment:
-    """A layer treated in another way; others that share its input's range keep it.
+    """A layer treated in another way.
 
     Args:
         name: of the layer.
         module: the layer.
+        partners: layers whose input's range changes with the layer's; others that share it keep it.
         alternative: the other way.
         set_range: gives a new input quantizer its range.
     """
 
-    def __init__(self, name: str, module: nn.Module, alternative: Alternative, set_range: SetRange) -> None:
-        self.name, self.module, self.alternative, self.set_range = name, module, alternative, set_range
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        partners: Sequence[nn.Module],
+        alternative: Alternative,
+        set_range: SetRange,
+    ) -> None:
+        self.name, self.module, self.partners = name, module, partners
+        self.alternative, self.set_range = alternative, set_range
         self._instead: dict[str, Quantizer | None] | None = None
 
     @contextmanager
@@ -102,13 +120,16 @@ class Treatment:
         """Within the block the layer is treated so."""
         if self._instead is None:
             self._instead = self._made()
-        children = self.module._modules
-        before = {key: children[key] for key in self._instead}
-        children.update(self._instead)
+        changes = [(self.module, self._instead)]
+        if "input_quantizer" in self._instead:
+            shared = {"input_quantizer": self._instead["input_quantizer"]}
+            changes += [(partner, shared) for partner in self.partners]
+        before = [(module, {key: module._modules[key] for key in instead}) for module, instead in changes]
+        _put(changes)
         try:
             yield
         finally:
-            children.update(before)
+            _put(before)
 
     def _made(self) -> dict[str, Quantizer | None]:
         (weight, activation), wanted = _quantizers(self.module), self.alternative
@@ -122,6 +143,11 @@ class Treatment:
             self.set_range(self.name, changed, wanted.observer)
             made["input_quantizer"] = changed
         return made
+
+
+def _put(changes: Sequence[tuple[nn.Module, Mapping[str, nn.Module | None]]]) -> None:
+    for module, children in changes:
+        module._modules.update(children)
 
 
 def _thawed(quantizer: Quantizer, bits: int) -> Quantizer:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..modules import QuantLayer
 from ..modules.norms import running_affine, split_norm
 from ..quantizers.quantizer import Quantizer
+from ..spec import Role
 from ..transform import convert, prepare, quantizers
 from ..transform.report import Report
 from ..transform.ties import tie_ranges
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 Prepare = Callable[[nn.Module, Any], Report]
 
 
-@torch.no_grad()
 def post_training_quantize(
     model: nn.Module,
     recipe: PTQRecipe,
@@ -60,22 +60,23 @@ def post_training_quantize(
             cannot be read.
         FloatingPointError: activations that are NaN or infinite, with the layer's name.
     """
-    example = first_batch(batches)
+    example, look = first_batch(batches), torch.no_grad()(run)
     model.eval()
     result = PTQResult(recipe, Report(()))
     with _step(result, "prepare"):
         result.layers = prepare_model(model, recipe.quant_config())
     if recipe.steps.ties:
         with _step(result, "tie") as facts:
-            facts["groups"] = [list(group) for group in tie_ranges(model, lambda: run(model, example))]
-    before_statistics(model, recipe, batches, run, lambda name: _step(result, name))
-    with _step(result, "statistics") as facts:
-        statistics = collect(model, batches, run)
-        facts["ranges"] = len(statistics)
-    with _step(result, "ranges"):
-        result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
-        _leave_in_float(model, result.warnings)
-        _take_weight_ranges(model)
+            facts["groups"] = [list(group) for group in tie_ranges(model, lambda: look(model, example))]
+    before_statistics(model, recipe, batches, look, lambda name: _step(result, name))
+    if any(quantizer.role is Role.ACTIVATION for _, quantizer in quantizers(model)):
+        with _step(result, "statistics") as facts:
+            statistics = collect(model, batches, look)
+            facts["ranges"] = len(statistics)
+        with _step(result, "ranges"):
+            result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
+            _leave_in_float(model, result.warnings)
+    _take_weight_ranges(model)
     after_ranges(model, recipe, batches, run, lambda name: _step(result, name))
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)
@@ -113,6 +114,7 @@ def _leave_in_float(model: nn.Module, warnings: list[str]) -> None:
         warnings.append(f"No data reached these layers, which stay in floating point: {', '.join(names)}")
 
 
+@torch.no_grad()
 def _take_weight_ranges(model: nn.Module) -> None:
     """Ranges of weights come from their first use; have them now, also in layers that no batch reached."""
     for layer in model.modules():

@@ -98,7 +98,7 @@ class ReconstructionSettings:
         enabled: whether it is done.
         method: "adaround" layer by layer (arXiv 2004.10568) or "brecq" block by block (arXiv 2102.05426).
         iterations: steps of the optimizer for each.
-        images: of the calibration set that are used.
+        batches: of the calibration set that are used; 0 for all.
         drop: share of activations that stay in floating point while learning (QDrop, arXiv 2203.05740); 0 for none.
 
     Raises:
@@ -108,14 +108,14 @@ class ReconstructionSettings:
     enabled: bool = False
     method: str = "brecq"
     iterations: int = 1000
-    images: int = 64
+    batches: int = 0
     drop: float = 0.5
 
     def __post_init__(self) -> None:
         check_bool("enabled", self.enabled)
         check_choice("method", self.method, RECONSTRUCTIONS)
         check_whole("iterations", self.iterations, at_least=1)
-        check_whole("images", self.images, at_least=1)
+        check_whole("batches", self.batches, at_least=0)
         check_number("drop", self.drop, at_least=0.0, at_most=1.0)
 
 

@@ -2,19 +2,57 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any
 
 from torch import nn
 
 from .batches import Run
+from .collect import collect
+from .learning import LearningSettings
+from .migration import migrate_scales
 from .recipe import PTQRecipe
+from .recipe_parts import ReconstructionSettings
+from .reconstruction import reconstruct
 
 Step = Callable[[str], AbstractContextManager[dict[str, Any]]]
+
+_SINGLE_LAYERS = 1
 
 
 def before_statistics(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
     """Steps that change what tensors look like, and so come before their statistics."""
+    if recipe.steps.migrate:
+        with step("migrate") as facts:
+            facts["layers"] = [dict(row) for row in migrate_scales(model, collect(model, batches, run))]
 
 
 def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
     """Steps that need all ranges."""
+    settings = recipe.reconstruction
+    if settings.enabled:
+        with step("reconstruct") as facts:
+            some = FirstBatches(batches, settings.batches)
+            facts["blocks"] = [dict(row) for row in reconstruct(model, some, run, settings=learning_settings(settings))]
+
+
+def learning_settings(settings: ReconstructionSettings) -> LearningSettings:
+    """The settings of learned rounding that a recipe's group stands for."""
+    usual = LearningSettings()
+    largest = _SINGLE_LAYERS if settings.method == "adaround" else usual.largest
+    return LearningSettings(iterations=settings.iterations, drop=settings.drop, largest=largest)
+
+
+class FirstBatches:
+    """The first of some batches, which can be gone over several times.
+
+    Args:
+        batches: all; can be gone over several times.
+        count: how many; 0 for all.
+    """
+
+    def __init__(self, batches: Iterable[Any], count: int) -> None:
+        self.batches, self.count = batches, count
+
+    def __iter__(self) -> Any:
+        return islice(self.batches, self.count or None)
