@@ -6,8 +6,12 @@ import pytest
 import torch
 from detectron2.projects.yolo import YOLO, YOLOAnchorGenerator, YOLOHeads
 from detectron2.projects.yolo.anchor_generator import anchor_shapes, default_anchors
+from detectron2.projects.yolo.backbone_network import BackboneNetwork
+from detectron2.projects.yolo.backbones import StagedBackbone
 from detectron2.projects.yolo.families.anchors import COCO_P5, TINY
-from detectron2.projects.yolo.heads.grid import GRID_HEADS
+from detectron2.projects.yolo.heads.grid import GRID_HEADS, GridHeadSettings, build_grid_head
+from detectron2.projects.yolo.layers import conv_bn_act
+from detectron2.projects.yolo.postprocessing import Postprocessing
 from detectron2.projects.yolo.traceable import TraceableYOLO
 from torch import nn
 
@@ -117,9 +121,22 @@ def test_any_number_of_classes(kind: str, num_classes: int) -> None:
     assert all(0 <= instances.pred_classes.min() <= instances.pred_classes.max() <= last for instances in found)
 
 
-@pytest.mark.parametrize(("kind", "num_classes"), [("anchor_based", 1), ("yolox", 1000)])
+@pytest.mark.parametrize(("kind", "num_classes"), zip(GRID_HEADS, (1, 2, 1000, 1), strict=True))
 def test_exports_with_free_batch_height_and_width(kind: str, num_classes: int) -> None:
-    model = TraceableYOLO(built(config(kind, num_classes))).eval()
+    torch.manual_seed(0)
+    layers = [conv_bn_act(3, 8, kernel_size=8, stride=8, padding=0), *(conv_bn_act(8, 8, stride=2) for _ in range(2))]
+    backbone = StagedBackbone(layers, {f"res{3 + i}": (i, 8, 8 << i) for i in range(3)}, ["res3", "res4", "res5"])
+    settings = GridHeadSettings(kind, num_classes, hidden_channels=8, anchors=COCO_P5)
+    network = BackboneNetwork(backbone, lambda channels, strides: build_grid_head(channels, strides, settings))
+    model = TraceableYOLO(
+        YOLO(
+            network=network,
+            criterion=nn.Identity(),
+            postprocessing=Postprocessing(),
+            pixel_mean=[0.0] * 3,
+            pixel_std=[255.0] * 3,
+        )
+    ).eval()
     dynamic = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
     with torch.no_grad():
         program = torch.export.export(model, (torch.rand(2, 3, 64, 96) * 255,), dynamic_shapes=(dynamic,)).module()
