@@ -134,6 +134,7 @@ def dense_detector_parts(model: DenseDetector) -> DetectorParts:
         suppressed=DenseDetections(model),
         select=DenseSelection(model),
         size_divisibility=max(model.backbone.size_divisibility, 1),
+        input_format=model.input_format,
         coarsest_stride=max(model.anchor_generator.strides),
         pad_values=tuple(model.pixel_mean.flatten().tolist()),
     )

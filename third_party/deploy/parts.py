@@ -15,6 +15,23 @@ _LARGEST = 4096  # pixels along a side of an exported detector's input
 
 
 @dataclass(frozen=True)
+class InputFacts:
+    """How a file is fed.
+
+    Attributes:
+        pad_values: value of the padding of each channel, in the units of the pixels.
+        size_divisibility: height and width of a batch are multiples of it.
+        takes_sizes: whether the sizes of the images without padding are an input, too.
+        input_format: order of the channels.
+    """
+
+    pad_values: tuple[float, ...]
+    size_divisibility: int
+    takes_sizes: bool = False
+    input_format: str = "BGR"
+
+
+@dataclass(frozen=True)
 class DetectorParts:
     """The exportable forms of a detector. All take pixels; they share the model's weights.
 
@@ -33,6 +50,7 @@ class DetectorParts:
             their padding as float32 ``Tensor[N, 2]`` of (height, width).
         has_masks: whether ``suppressed`` gives masks.
         regions: heads that work on pooled features, by name.
+        input_format: order of the channels.
     """
 
     name: str
@@ -46,6 +64,12 @@ class DetectorParts:
     takes_sizes: bool = False
     has_masks: bool = False
     regions: dict[str, nn.Module] = field(default_factory=dict)
+    input_format: str = "BGR"
+
+    @property
+    def facts(self) -> InputFacts:
+        """How files of this detector are fed."""
+        return InputFacts(self.pad_values, self.size_divisibility, self.takes_sizes, self.input_format)
 
     @property
     def input_names(self) -> list[str]:

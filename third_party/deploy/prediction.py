@@ -10,7 +10,7 @@ from torch import Tensor
 from detectron2.modeling.meta_arch.inputs import rescaled_to_inputs
 from detectron2.structures import Boxes, Instances
 
-from .parts import DetectorParts
+from .parts import DetectorParts, InputFacts
 from .selection import PaddedDetections
 
 BatchedInputs = list[dict[str, Any]]
@@ -23,7 +23,7 @@ class Session(Protocol):
         """The outputs, in the order of the file."""
 
 
-def pixel_batch(parts: DetectorParts, batched_inputs: BatchedInputs) -> tuple[Tensor, Tensor]:
+def pixel_batch(parts: DetectorParts | InputFacts, batched_inputs: BatchedInputs) -> tuple[Tensor, Tensor]:
     """The images of a batch in one tensor.
 
     Args:

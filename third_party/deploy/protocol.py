@@ -118,6 +118,7 @@ def box_detector_parts(model: Any) -> DetectorParts:
         suppressed=SuppressedPredictions(model),
         select=select_all,
         size_divisibility=model.size_divisibility,
+        input_format=getattr(model, "input_format", "RGB"),
         coarsest_stride=model.size_divisibility,
         pad_values=(float(model.pad_value),) * model.pixel_mean.numel(),
     )

@@ -147,6 +147,7 @@ def two_stage_parts(model: GeneralizedRCNN) -> DetectorParts:
         suppressed=RegionDetections(model),
         select=select,
         size_divisibility=max(model.backbone.size_divisibility, 1),
+        input_format=model.input_format or "BGR",
         coarsest_stride=max(model.proposal_generator.anchor_generator.strides),
         pad_values=tuple(model.pixel_mean.flatten().tolist()),
         takes_sizes=True,
