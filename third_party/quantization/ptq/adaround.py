@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from ..grids.grid import Grid, broadcast
 from ..modules import QuantLayer
-from ..modules.norms import running_affine, split_norm
 from ..quantizers.affine import AffineQuantizer
 from ..quantizers.quantizer import Quantizer
+from .weight_ranges import folded_factor
 
 # The stretched sigmoid reaches 0 and 1 (section 3.2: zeta and gamma).
 _HIGH, _LOW = 1.1, -0.1
@@ -84,14 +84,6 @@ def can_learn_rounding(layer: QuantLayer) -> bool:
         and type(quantizer).transform is Quantizer.transform
         and not layer.options.standardize
     )
-
-
-def folded_factor(layer: QuantLayer) -> Tensor | None:
-    """What a folded batch norm multiplies the weight by, ``Tensor[C_out]``; None without one."""
-    norm, _ = split_norm(layer.norm)
-    if norm is None or layer.options.batch_norm != "fold":
-        return None
-    return running_affine(norm, layer.out_channels_of(layer.weight))[0]
 
 
 @torch.no_grad()

@@ -13,9 +13,10 @@ from ..modules import QuantLayer
 from ..quantizers.affine import AffineQuantizer, LearnedRangeQuantizer
 from ..quantizers.quantizer import Quantizer
 from ..spec.roles import Role
-from .adaround import LearnedRounding, can_learn_rounding, folded_factor, put_weight
+from .adaround import LearnedRounding, can_learn_rounding, put_weight
 from .captured import pick, rows_of
 from .learning import LearningSettings
+from .weight_ranges import folded_factor
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ..modules import QuantLayer
 from ..quantizers.affine import AffineQuantizer
 from ..spec.names import NamePattern
 from .statistics import TensorStatistics
+from .weight_ranges import input_ranges
 
 _SMALLEST = 2.0**-16
 
@@ -134,10 +135,7 @@ def _unevenness(low: Tensor, high: Tensor) -> float:
 
 def _shared(layer: QuantLayer, reach: Tensor, strength: float) -> Tensor:
     """Equation 4: a compromise with the weights' own maxima, one for each input channel; the largest is 1."""
-    weight = layer.prepared_weight()
-    probe = layer.spread_inputs(torch.arange(len(reach), device=weight.device).float(), weight).long()
-    probe = probe.expand_as(weight).flatten()
-    maxima = torch.zeros_like(reach).scatter_reduce(0, probe, weight.abs().flatten().float(), "amax")
+    maxima = input_ranges(layer)
     scale = reach.pow(strength) / maxima.clamp_min(1e-12).pow(1 - strength)
     scale = torch.where(maxima > 0, scale, 0.0)
     return torch.where(scale > 0, scale / scale.max(), 1.0).clamp_min(_SMALLEST)

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from torch import nn
 
 from ..quantizers.quantizer import Quantizer
+from ..spec.names import NamePattern
 from ..transform.access import quantizers
 from .batches import Run, call_model, first_batch
 from .block_learner import BlockLearner, Sample
@@ -34,6 +35,7 @@ def reconstruct(
     *,
     settings: LearningSettings | None = None,
     names: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     reference: nn.Module | None = None,
 ) -> list[ReconstructionRow]:
     """Learn block by block, in the model's order, how weights are rounded and where activations are clipped.
@@ -51,6 +53,7 @@ def reconstruct(
         settings: how.
         names: patterns of modules that are blocks, in addition to the rule of :func:`find_blocks`; an error if one
             matches none.
+        only: patterns of the blocks that are learned; None for all. The first ones often are most of the error.
         reference: the model in floating point with modules of the same names; None: the model itself, as it is now
             with quantizers switched off.
 
@@ -58,7 +61,7 @@ def reconstruct(
         a row for each block.
 
     Raises:
-        ValueError: no batch, or activations without a range.
+        ValueError: no batch, activations without a range, or a pattern that matches no block.
     """
     settings = settings or LearningSettings()
     example = first_batch(batches)
@@ -68,7 +71,7 @@ def reconstruct(
     rows: list[ReconstructionRow] = []
     fixed: set[Quantizer] = set()
     blocks = find_blocks(model, lambda: run(model, example), largest=settings.largest, names=names)
-    for block in blocks:
+    for block in blocks if only is None else _chosen(blocks, only):
         learner = BlockLearner(block.module, settings, fixed)
         learner.install()
         try:
@@ -123,6 +126,14 @@ def _turns(batches: Iterable[Any], bytes_each: int, memory: int) -> int:
     """In how many turns batches are gone over, so that those of one fit; at least one batch is in every turn."""
     count = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
     return -(-count // max(1, memory // max(bytes_each, 1)))
+
+
+def _chosen(blocks: Sequence[Block], only: Sequence[str]) -> list[Block]:
+    patterns, names = [NamePattern(text) for text in only], [block.name for block in blocks]
+    for pattern in patterns:
+        if not any(map(pattern.matches, names)):
+            raise ValueError(f"reconstruction: {pattern.text!r} matches no block; blocks are {', '.join(names)}")
+    return [block for block in blocks if any(pattern.matches(block.name) for pattern in patterns)]
 
 
 def _teacher(model: nn.Module) -> nn.Module:
