@@ -11,6 +11,7 @@ from torch import Tensor
 from .arithmetic import ARITHMETICS
 from .code_grid import CodeGrid
 from .operations import Operation, Weighted
+from .sizes import Size, bind, describe
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class ProgramInput:
 
     Attributes:
         name: as in the model's ``forward``.
-        shape: its sizes; a text names a size that may vary.
+        shape: its sizes; those that may vary are symbols or multiples of one (:mod:`.sizes`).
         dtype: its type, as ``torch`` names it.
     """
 
     name: str
-    shape: tuple[int | str, ...]
+    shape: tuple[Size, ...]
     dtype: str
 
 
@@ -141,12 +142,12 @@ class IntegerProgram:
         symbols: dict[str, int] = {}
         for info, x in zip(self.inputs, inputs, strict=True):
             fits = len(info.shape) == x.dim() and all(
-                symbols.setdefault(size, n) == n if isinstance(size, str) else size == n
-                for size, n in zip(info.shape, x.shape, strict=True)
+                bind(size, n, symbols) for size, n in zip(info.shape, x.shape, strict=True)
             )
             if not fits or str(x.dtype) != f"torch.{info.dtype}":
                 raise ValueError(
-                    f"input {info.name!r} is {info.dtype} of shape {info.shape}, got {x.dtype} of {tuple(x.shape)}"
+                    f"input {info.name!r} is {info.dtype} of shape ({', '.join(map(describe, info.shape))}), got "
+                    f"{x.dtype} of {tuple(x.shape)}"
                 )
         return symbols
 

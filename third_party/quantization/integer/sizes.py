@@ -1,6 +1,6 @@
 """Sizes that depend on the inputs' sizes: small trees of whole numbers, in place of a language to be executed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
@@ -8,7 +8,7 @@ import sympy
 # {"op": name, "args": [...]}, {"symbol": name}, or a whole number
 Size = Any
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": lambda *args: sum(args),
     "Mul": lambda *args: _product(args),
     "FloorDiv": lambda a, b: a // b,
@@ -46,6 +46,33 @@ def evaluate(size: Size, symbols: Mapping[str, int]) -> int:
     if "symbol" in size:
         return symbols[size["symbol"]]
     return int(_OPERATIONS[size["op"]](*(evaluate(argument, symbols) for argument in size["args"])))
+
+
+def bind(size: Size, number: int, symbols: dict[str, int]) -> bool:
+    """Let a dimension of an input decide its symbol; whether the number fits.
+
+    Args:
+        size: a number, a symbol, or a multiple of a symbol.
+        number: what the dimension is.
+        symbols: gets the symbol's value, or has it already.
+    """
+    if isinstance(size, int):
+        return size == number
+    factor = 1
+    if "op" in size and size["op"] == "Mul" and len(size["args"]) == 2 and isinstance(size["args"][0], int):
+        factor, size = size["args"]
+    if "symbol" not in size or number % factor:
+        return False
+    return symbols.setdefault(size["symbol"], number // factor) == number // factor
+
+
+def describe(size: Size) -> str:
+    """A tree as text."""
+    if isinstance(size, int):
+        return str(size)
+    if "symbol" in size:
+        return str(size["symbol"])
+    return f"{size['op']}({', '.join(describe(argument) for argument in size['args'])})"
 
 
 def _product(numbers: tuple[int, ...]) -> int:

@@ -22,7 +22,7 @@ from .program import IntegerProgram, ProgramInput, QuantizedTensor
 
 FORMAT, VERSION = "integer-program", 1
 _DESCRIPTION, _DATA = "program.json", "tensors.bin"
-_RECORDS = {cls.__name__: cls for cls in (CodeGrid, PackedCodes, ProgramInput, QuantizedTensor, Window)}
+_RECORDS: dict[str, Any] = {cls.__name__: cls for cls in (CodeGrid, PackedCodes, ProgramInput, QuantizedTensor, Window)}
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -113,7 +113,7 @@ def _decode(value: Any, data: bytes) -> Any:
     if not isinstance(value, dict):
         return value
     if "#tensor" in value:
-        return _tensor(*value["#tensor"], data)
+        return _tensor(data, *value["#tensor"])
     if "#float" in value:
         return float(value["#float"])
     if "#dict" in value:
@@ -123,7 +123,7 @@ def _decode(value: Any, data: bytes) -> Any:
     return _RECORDS[value["#record"]](**sequences)
 
 
-def _tensor(dtype: str, shape: list[int], start: int, data: bytes) -> Tensor:
+def _tensor(data: bytes, dtype: str, shape: list[int], start: int) -> Tensor:
     count, size = math.prod(shape), _DTYPES[dtype].itemsize
     if start < 0 or start + count * size > len(data):
         raise ValueError("a tensor lies outside the file")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -20,6 +20,7 @@ class Call:
         origin: the operator without side effects, its arguments as values.
         result: an example of what it returns, without data.
         node: name of the node in the graph.
+        input_shape: sizes of the first argument, numbers or symbols; None where that is no tensor.
     """
 
     builder: Builder
@@ -47,26 +48,23 @@ class Call:
                 return self.origin.keywords.get(name, parameter.default_value if default is None else default)
         return default
 
-    def shape_of_input(self) -> tuple[Any, ...] | None:
-        """Sizes of the first argument, numbers or symbols."""
-        return self.input_shape
-
     def refuse(self, problem: str, remedy: str) -> IntegerLoweringError:
         """The error for this call."""
         return refusal(self.origin.layer, self.name, problem, remedy)
 
 
 Handler = Callable[[Call], "Value | tuple[Value, ...] | None"]
+_Handler = TypeVar("_Handler", bound=Handler)
 HANDLERS: dict[str, Handler] = {}
 
 
-def handles(*names: str) -> Callable[[Handler], Handler]:
+def handles(*names: str) -> Callable[[_Handler], _Handler]:
     """Register what brings operators of these names, whose arguments hold values of integers, into integers.
 
     It returns the value of the result, or None where the operator has no form in integers.
     """
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: _Handler) -> _Handler:
         for name in names:
             assert name not in HANDLERS, name
             HANDLERS[name] = handler

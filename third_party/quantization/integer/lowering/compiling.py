@@ -13,14 +13,14 @@ from ...functional import dequantize as _dequantize  # noqa: F401  defines the o
 from ...functional import fake_quantize as _fake_quantize  # noqa: F401  defines the operator
 from ..program import IntegerProgram, ProgramInput, QuantizedTensor
 from ..sizes import encode
-from . import elementwise, moving, pooling, weighted  # noqa: F401  handlers register by being imported
+from . import elementwise, moving, normalization, pooling, weighted  # noqa: F401  handlers register by being imported
 from .builder import Builder
 from .calls import HANDLERS, Call
 from .errors import layer_of
-from .floats import float_step
+from .floats import float_steps
 from .pruning import prune
 from .quantization import dequantize, quantize
-from .values import Constant, FloatTensor, IntegerValue, Origin, Scalar, Value, Weight, values_in
+from .values import Constant, FloatTensor, IntegerValue, Origin, Scalar, Value, Weight, replace_values, values_in
 
 _IGNORED = ("_assert", "sym_constrain", "_assert_scalar", "_assert_tensor_metadata")
 
@@ -107,7 +107,7 @@ class _Compiler:
         example = node.meta["val"]
         if not isinstance(example, Tensor):
             raise ValueError(f"input {node.name!r} of the traced model is a {type(example).__name__}, not a tensor")
-        sizes = tuple(n if isinstance(n, int) else str(n) for n in example.shape)
+        sizes = tuple(n if isinstance(n, int) else encode(n.node.expr) for n in example.shape)
         name = f"%{len(self.inputs)}"
         self.inputs.append(ProgramInput(node.name, sizes, str(example.dtype).removeprefix("torch.")))
         return FloatTensor(tensor=name, rank=example.dim())
@@ -141,9 +141,9 @@ class _Compiler:
         origin = call.origin
         values = values_in([*origin.arguments, origin.keywords])
         if "fake_quantize" in origin.name and not isinstance(origin.arguments[0], Constant):
-            result = quantize(call)
-            self.quantized[call.node] = QuantizedTensor(result.tensor, result.grid, origin.layer)
-            return result
+            coded = quantize(call)
+            self.quantized[call.node] = QuantizedTensor(coded.tensor, coded.grid, origin.layer)
+            return coded
         if "dequantize" in origin.name:
             return dequantize(call)
         if all(isinstance(value, (Constant, Weight)) for value in values):
@@ -153,7 +153,7 @@ class _Compiler:
             result = None if handler is None else handler(call)
             if result is not None:
                 return result
-        return float_step(call)
+        return float_steps(call)
 
 
 def _shape(node: Node) -> tuple[Any, ...] | None:
@@ -165,7 +165,6 @@ def _shape(node: Node) -> tuple[Any, ...] | None:
 
 def _computed(origin: Origin) -> Any:
     """The constant result of an operator on constants."""
-    from .values import replace_values
 
     def tensor_of(value: Value) -> Tensor:
         if isinstance(value, Weight):

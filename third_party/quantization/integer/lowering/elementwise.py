@@ -1,6 +1,7 @@
 """Sums, products, limits and functions value by value."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from .builder import as_affine
 from .calls import Call, handles
 from .functions import common_roots
-from .values import Affine, Clipped, Constant, IntegerValue, Pointwise, Term, Value, values_in
+from .values import Affine, Clipped, Constant, IntegerValue, Origin, Pointwise, Term, Value, values_in
 
 _FUNCTIONS = (
     "silu sigmoid hardswish hardsigmoid mish gelu leaky_relu tanh elu softplus exp log abs pow sqrt rsqrt square "
@@ -51,6 +52,19 @@ def multiply(call: Call) -> Value | None:
         return None
     terms = tuple(Term(t.tensor, t.zero_point, t.scale * factor, t.reach) for t in affine.terms)
     return Affine(terms=terms, bias=affine.bias * factor, axis=axis if factor.dim() else affine.axis, **_common(call))
+
+
+@handles("addcmul")
+def add_product(call: Call) -> Value | None:
+    """``a + b * c``, as batch norms write their affine part."""
+    origin = call.origin
+    a, b, c = origin.arguments[:3]
+    if float(call.argument("value", 1)) != 1:
+        return None
+    product = multiply(replace(call, origin=Origin(torch.ops.aten.mul.Tensor, (b, c), {}, origin.layer)))
+    if product is None:
+        return None
+    return add(replace(call, origin=Origin(torch.ops.aten.add.Tensor, (a, product), {}, origin.layer)))
 
 
 @handles("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max")

@@ -1,17 +1,27 @@
 """What is computed in float: before the first and behind the last integer."""
 
-import torch
-
 from ..operations import FLOAT
 from .calls import Call
-from .values import Constant, FloatTensor, Origin, Scalar, Value, values_in
+from .parts import DIVIDING, slices
+from .values import Constant, FloatTensor, Scalar, Value, values_in
 
 
-def float_step(call: Call) -> "Value | tuple[Value, ...]":
-    """The result of an operator in float, remembering whether integers went into it."""
+def float_steps(call: Call) -> Value | tuple[Value, ...]:
+    """The results of an operator in float.
+
+    Raises:
+        IntegerLoweringError: an operator that programs do not have.
+    """
+    if not isinstance(call.result, (list, tuple)):
+        return _float_step(call)
+    if call.name not in DIVIDING:
+        raise call.refuse("integer programs have no such operator", "Leave it out of the traced part")
+    return tuple(_float_step(part) for part in slices(call))
+
+
+def _float_step(call: Call) -> FloatTensor:
+    """One result; it remembers whether integers went into it."""
     origin = call.origin
-    if isinstance(call.result, (list, tuple)):
-        return _parts(call)
     if call.name not in FLOAT:
         raise call.refuse(
             "integer programs have no such operator",
@@ -25,22 +35,3 @@ def float_step(call: Call) -> "Value | tuple[Value, ...]":
         origin.operator, list(origin.arguments), origin.keywords, origin.layer, call.builder.as_float, floating=True
     )
     return FloatTensor(tensor=name, left=left, rank=call.rank, origin=origin)
-
-
-def _parts(call: Call) -> tuple[Value, ...]:
-    """Operators with several results as slices."""
-    if call.name not in ("chunk", "split", "split_with_sizes", "unbind"):
-        raise call.refuse("integer programs have no such operator", "Leave it out of the traced part")
-    source, dim, start, parts = call.origin.arguments[0], int(call.argument("dim", 0)), 0, []
-    for index, example in enumerate(call.result):
-        if call.name == "unbind":
-            operator, arguments = torch.ops.aten.select.int, (source, dim, index)
-        else:
-            end = start + int(example.shape[dim])
-            operator, arguments = torch.ops.aten.slice.Tensor, (source, dim, start, end)
-            start = end
-        origin = Origin(operator, arguments, {}, call.origin.layer)
-        part = float_step(Call(call.builder, origin, example, call.node))
-        assert isinstance(part, Value)
-        parts.append(part)
-    return tuple(parts)

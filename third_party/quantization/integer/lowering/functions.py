@@ -1,6 +1,6 @@
 """Functions value by value: what they are, and the grid on which their argument has to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def function_of(value: Value, root: Value) -> Callable[[Tensor], Tensor]:
     return compute
 
 
-def common_roots(values: list[Value]) -> tuple[Value, ...]:
+def common_roots(values: Sequence[Value]) -> tuple[Value, ...]:
     """The roots that all values have, the nearest to the first one first."""
     first, *others = values
     return tuple(root for root in first.roots if all(any(root is other for other in v.roots) for v in others))

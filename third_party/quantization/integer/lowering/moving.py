@@ -1,7 +1,8 @@
 """Steps that choose among values or copy them: their results stay on the grid."""
 
 from .calls import Call, handles
-from .values import Coded, IntegerValue, Moved, Origin, Value, values_in
+from .parts import DIVIDING, slices
+from .values import Coded, IntegerValue, Moved, Value, values_in
 
 _UNCHANGED = (
     "alias detach clone contiguous dropout feature_dropout lift_fresh_copy lift_fresh to _to_copy type_as identity"
@@ -39,19 +40,8 @@ def move(call: Call) -> Value | None:
     return Coded(tensor=name, grid=grid, origin=origin, rank=call.rank)
 
 
-@handles("chunk", "split", "split_with_sizes", "unbind")
-def divide(call: Call) -> tuple[Value, ...]:
-    """Several parts of one tensor, each a slice of it."""
-    import torch
-
-    source, dim, parts, start = call.origin.arguments[0], int(call.argument("dim", 0)), [], 0
-    for example in call.result:
-        if call.name == "unbind":
-            operator, arguments = torch.ops.aten.select.int, (source, dim, len(parts))
-        else:
-            end = start + int(example.shape[dim])
-            operator, arguments = torch.ops.aten.slice.Tensor, (source, dim, start, end)
-            start = end
-        part = Call(call.builder, Origin(operator, arguments, {}, call.origin.layer), example, call.node)
-        parts.append(move(part))
-    return tuple(part for part in parts if part is not None)
+@handles(*DIVIDING)
+def divide(call: Call) -> tuple[Value, ...] | None:
+    """Several parts of one tensor."""
+    parts = [move(part) for part in slices(call)]
+    return None if None in parts else tuple(part for part in parts if part is not None)

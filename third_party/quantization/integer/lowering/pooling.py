@@ -1,5 +1,7 @@
 """Averages: sums of codes with a smaller scale."""
 
+from typing import Any
+
 import torch
 
 from ..arithmetic.base import Window
@@ -40,7 +42,7 @@ def average(call: Call) -> Value | None:
 
 def _window(call: Call) -> tuple[tuple[int, int], Window, int] | None:
     """Kernel, window and channels of an average; None for averages of other forms."""
-    example = call.shape_of_input()
+    example = call.input_shape
     if example is None or len(example) != 4 or not isinstance(example[1], int):
         return None
     channels = example[1]
@@ -63,6 +65,6 @@ def _window(call: Call) -> tuple[tuple[int, int], Window, int] | None:
     return (_pair(whole), Window(groups=channels), channels) if everything else None
 
 
-def _pair(value: object) -> tuple[int, int]:
+def _pair(value: Any) -> tuple[int, int]:
     numbers = list(value) if isinstance(value, (list, tuple)) else [value]
     return (int(numbers[0]), int(numbers[-1]))

@@ -99,7 +99,14 @@ def _upsample_default(
     return _upsample(x, output_size, [scales_h, scales_w])
 
 
+def _max_pool(x: Tensor, *settings: Any) -> Tensor:
+    """Max pooling of integers; PyTorch's own counts positions in the type of the values."""
+    wide = x if x.is_floating_point() else x.int()
+    return torch.ops.aten.max_pool2d.default(wide, *settings).to(x.dtype)
+
+
 _SPECIAL: dict[str, Callable[..., Tensor]] = {
+    "max_pool2d.default": _max_pool,
     "upsample_nearest2d.vec": _upsample_vec,
     "upsample_nearest2d.default": _upsample_default,
 }
