@@ -52,7 +52,8 @@ class DetectionBatches:
         try:
             yield from loader
         except (OSError, ValueError) as error:
-            raise type(error)(f"data set {self.name!r} cannot be read: {error}") from error
+            kind = OSError if isinstance(error, OSError) else ValueError
+            raise kind(f"data set {self.name!r} cannot be read: {error}") from error
 
     def subset(self, records: Sequence[Record]) -> "DetectionBatches":
         """The same kind of batches of other records."""

@@ -1,5 +1,6 @@
 """A tiny detector with random weights, on generated pictures."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from datasets.shapes import write_splits
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
+from detectron2.utils.logger import setup_logger
 from tests.engine.test_default_trainer import shapes_config
 
 
@@ -23,6 +25,17 @@ class Trained:
 
     def file(self, split: str) -> str:
         return str(self.folder / "annotations" / f"instances_{split}.json")
+
+
+@pytest.fixture(autouse=True)
+def fresh_console_log():
+    """The command writes to the console through the package's logger: let each test see its own."""
+    logger = logging.getLogger("third_party")
+    handlers, propagate = logger.handlers[:], logger.propagate
+    setup_logger.cache_clear()
+    yield
+    setup_logger.cache_clear()
+    logger.handlers[:], logger.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="package")

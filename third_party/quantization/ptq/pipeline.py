@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..modules import QuantLayer
-from ..modules.norms import running_affine, split_norm
 from ..quantizers.quantizer import Quantizer
 from ..spec import Role
 from ..transform import convert, prepare, quantizers
@@ -21,6 +20,7 @@ from .calibrate import set_ranges
 from .collect import collect
 from .recipe import PTQRecipe
 from .result import PTQResult
+from .weight_ranges import folded_factor
 from .weight_steps import after_ranges, before_statistics
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ def post_training_quantize(
         result.layers = prepare_model(model, recipe.quant_config())
     if recipe.steps.ties:
         with _step(result, "tie") as facts:
-            facts["groups"] = [list(group) for group in tie_ranges(model, lambda: look(model, example))]
-    before_statistics(model, recipe, batches, look, lambda name: _step(result, name))
+            facts["groups"] = _tied(model, lambda: look(model, example))
+    before_statistics(model, recipe, batches, example, look, lambda name: _step(result, name))
     if any(quantizer.role is Role.ACTIVATION for _, quantizer in quantizers(model)):
         with _step(result, "statistics") as facts:
             statistics = collect(model, batches, look)
@@ -84,6 +84,14 @@ def post_training_quantize(
         with _step(result, "convert"):
             result.layers = convert(model)
     return result
+
+
+def _tied(model: nn.Module, run_example: Callable[[], object]) -> list[list[str]]:
+    try:
+        return [list(group) for group in tie_ranges(model, run_example)]
+    except FloatingPointError:
+        collect(model, [None], lambda *_: run_example())  # names the layer at which it began
+        raise
 
 
 @contextmanager
@@ -121,11 +129,3 @@ def _take_weight_ranges(model: nn.Module) -> None:
         if isinstance(layer, QuantLayer) and layer.weight_quantizer is not None:
             layer.weight_quantizer.reset_range()
             layer.quantized_weight(folded_factor(layer))
-
-
-def folded_factor(layer: QuantLayer) -> Tensor | None:
-    """What a folded batch norm multiplies the weight by, ``Tensor[C_out]``; None without one."""
-    norm, _ = split_norm(layer.norm)
-    if norm is None or layer.options.batch_norm != "fold":
-        return None
-    return running_affine(norm, layer.out_channels_of(layer.weight))[0]

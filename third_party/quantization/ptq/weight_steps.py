@@ -5,35 +5,50 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
+import torch
 from torch import nn
 
 from .batches import Run
+from .bias_correction import correct_biases
 from .collect import collect
+from .equalization import equalize
 from .learning import LearningSettings
 from .migration import migrate_scales
 from .recipe import PTQRecipe
 from .recipe_parts import ReconstructionSettings
 from .reconstruction import reconstruct
+from .scale_search import refine_scales
 
 Step = Callable[[str], AbstractContextManager[dict[str, Any]]]
 
 _SINGLE_LAYERS = 1
 
 
-def before_statistics(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
+def before_statistics(
+    model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], example: Any, run: Run, step: Step
+) -> None:
     """Steps that change what tensors look like, and so come before their statistics."""
+    if recipe.steps.equalize:
+        with step("equalize") as facts:
+            facts["pairs"] = [list(pair) for pair in equalize(model, lambda: run(model, example))]
     if recipe.steps.migrate:
         with step("migrate") as facts:
             facts["layers"] = [dict(row) for row in migrate_scales(model, collect(model, batches, run))]
 
 
 def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
-    """Steps that need all ranges."""
+    """Steps that need all ranges; biases come last, as they make up for what all else does."""
     settings = recipe.reconstruction
+    if recipe.steps.migrate:
+        with step("refine") as facts:
+            facts["layers"] = refine_scales(model, batches, run)
     if settings.enabled:
         with step("reconstruct") as facts:
             some = FirstBatches(batches, settings.batches)
             facts["blocks"] = [dict(row) for row in reconstruct(model, some, run, settings=learning_settings(settings))]
+    if recipe.steps.bias_correction:
+        with step("correct biases") as facts:
+            facts["layers"] = correct_biases(model, batches, torch.no_grad()(run))
 
 
 def learning_settings(settings: ReconstructionSettings) -> LearningSettings:
