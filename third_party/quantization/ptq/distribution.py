@@ -39,9 +39,12 @@ class Distribution:
         first, last = first // times, last // times
         counts = counts.view(-1, times).sum(1)[first : last + 1]
         edges = (torch.arange(first, last + 2).double() - HALF // times) * (times * statistics.width)
-        thin = 2.0**-10 * statistics.width  # a bin that holds a single value keeps some width
-        edges[0] = min(max(float(edges[0]), statistics.minimum), float(edges[1]) - thin)
-        edges[-1] = max(min(float(edges[-1]), statistics.maximum), float(edges[-2]) + thin)
+        edges[0] = max(float(edges[0]), statistics.minimum)
+        edges[-1] = min(float(edges[-1]), statistics.maximum)
+        thin = 2.0**-10 * statistics.width  # a bin that holds one value keeps some width, inside of the extremes
+        edges[-2] = min(float(edges[-2]), float(edges[-1]) - thin)
+        if len(edges) > 2:
+            edges[1] = max(float(edges[1]), float(edges[0]) + thin)
         return cls(edges, counts, float(statistics.zeros))
 
     @property

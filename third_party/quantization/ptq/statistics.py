@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..functional.histogram import histogram
 
-HALF = 4096  # bins on either side of zero; the outer half of them is in use, so 8 bits have 8 bins a level or more
+HALF = 2048  # bins on either side of zero; more than half of them in use, so 4 or more for each level of 8 bits
 _SLOWEST = 100  # the moving averages forget as if over so many batches
 _STATE = ("count", "zeros", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound")
 
@@ -28,8 +28,8 @@ class TensorStatistics:
         mean_minimum, mean_maximum: moving averages of the batches' extremes (arXiv 1712.05877, section 3.1): the mean
             of the first 100, then with smoothing 0.99.
         width: of a bin; 0 while all values are zero.
-        histogram: how many values lie in each bin ``[i * width, (i + 1) * width)``, i from -4096, float64
-            ``Tensor[8192]``.
+        histogram: how many values lie in each bin ``[i * width, (i + 1) * width)``, i from -2048, float64
+            ``Tensor[4096]``.
         channel_minimum, channel_maximum: extremes of each channel, ``Tensor[C]``; None if tensors of several widths
             were read.
         lower_bound: the least value that the function takes which made the tensor; None if that is not known.
@@ -70,23 +70,22 @@ class TensorStatistics:
         x = x.detach()
         if x.numel() == 0:
             return
-        low, high = _extremes(x, self.channel_axis)
+        x = x.view(1, -1) if x.dim() < 2 else x
+        width = self.width or 1.0
+        counts, low, high = (found.cpu() for found in histogram(x, width, HALF, self.channel_axis))
         minimum, maximum = low.min().item(), high.max().item()
         if not (math.isfinite(minimum) and math.isfinite(maximum)):
             raise FloatingPointError("values that are NaN or infinite have no range")
+        self._widen(_width_for(max(-minimum, maximum)))
+        if self.width not in (0.0, width):
+            counts = histogram(x, self.width, HALF, self.channel_axis)[0].cpu()
+        self.histogram += counts[:-1]
+        self.zeros += int(counts[-1])
+        self.count += x.numel()
         self._add_channels(low, high)
         self.minimum, self.maximum = min(self.minimum, minimum), max(self.maximum, maximum)
         before = self._batch or (minimum, maximum)
         self._batch = min(before[0], minimum), max(before[1], maximum)
-        self._widen(_width_for(max(-minimum, maximum)))
-        self.count += x.numel()
-        if self.width == 0.0:
-            self.zeros += x.numel()
-            self.histogram[HALF] += x.numel()
-            return
-        counts = histogram(x, self.width, HALF).cpu()
-        self.histogram += counts[:-1]
-        self.zeros += int(counts[-1])
 
     def end_batch(self) -> None:
         """Let the tensors since the last call be one batch of the moving averages."""
@@ -147,14 +146,6 @@ class TensorStatistics:
         if width > self.width:
             self.histogram = _merged(self.histogram, self.width, width)
             self.width = width
-
-
-def _extremes(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Least and greatest value of each channel, float32 ``Tensor[C]`` on the CPU; NaN where there is one."""
-    axis = axis % x.dim() if x.dim() > 1 else -1
-    others = [dim for dim in range(x.dim()) if dim != axis]
-    low, high = x.amin(others).view(-1), x.amax(others).view(-1)
-    return low.float().cpu(), high.float().cpu()
 
 
 def _width_for(largest: float) -> float:

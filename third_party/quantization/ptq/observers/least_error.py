@@ -9,7 +9,7 @@ from ..range_error import range_error
 from ..statistics import TensorStatistics
 from .registry import Range
 
-_COARSE_BINS = 1024
+_COARSE_BINS = 512
 _SHARES = 64
 _NEIGHBOURS = 8
 

@@ -11,6 +11,7 @@ from .registry import ObserverContext, Range, register_observer
 BINS = 2048
 FIRST = 128
 _STRIDE = 8
+_COARSE_BINS = 512
 
 
 @register_observer("unilateral")
@@ -24,14 +25,14 @@ def unilateral(statistics: TensorStatistics, levels: Levels, context: ObserverCo
     """
     bottom = statistics.minimum if statistics.lower_bound is None else statistics.lower_bound
     bottom, greatest = min(bottom, 0.0), max(statistics.maximum, 0.0)
-    values = Distribution.of(statistics)
+    coarse, fine = Distribution.of(statistics, _COARSE_BINS), Distribution.of(statistics)
 
-    def best(bins: torch.Tensor) -> tuple[int, float]:
+    def best(values: Distribution, bins: torch.Tensor) -> tuple[int, float]:
         tops = (bottom + (greatest - bottom) * bins.double() / BINS).clamp_min(0.0)
         errors = range_error(values, torch.full_like(tops, bottom), tops, levels)
         i = int(errors.argmin())
         return int(bins[i]), float(tops[i])
 
-    rough, _ = best(torch.arange(FIRST, BINS + 1, _STRIDE))
-    _, top = best(torch.arange(max(rough - _STRIDE, FIRST), min(rough + _STRIDE, BINS) + 1))
+    rough, _ = best(coarse, torch.arange(FIRST, BINS + 1, _STRIDE))
+    _, top = best(fine, torch.arange(max(rough - _STRIDE, FIRST), min(rough + _STRIDE, BINS) + 1))
     return bottom, top
