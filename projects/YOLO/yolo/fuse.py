@@ -1,4 +1,4 @@
-"""Exact simplifications of a trained network for inference; batch normalisation elsewhere is left as it is."""
+"""Exact simplifications of a trained network for inference."""
 
 from collections.abc import Callable
 
@@ -49,6 +49,41 @@ def fuse_implicit(module: nn.Module) -> list[str]:
             head.shifts = head.scales = None
             found.append(name)
     return found
+
+
+@torch.no_grad()
+def fuse_normalization(module: nn.Module) -> list[str]:
+    """Fold batch normalisation into the convolutions in front of it, in place.
+
+    The running statistics take part, so that the result equals the module in evaluation mode.
+
+    Args:
+        module: its descendants of the very type ``detectron2.layers.Conv2d`` with ``norm`` are changed.
+
+    Returns:
+        the names of the convolutions.
+    """
+    found = []
+    for name, conv in module.named_modules():
+        if type(conv) is Conv2d and type(conv.norm) is nn.BatchNorm2d and conv.bias is None:
+            weight, bias = _with_norm(conv)
+            conv.weight.copy_(weight)
+            conv.bias = nn.Parameter(bias.to(conv.weight.dtype))
+            conv.norm = None
+            found.append(name)
+    return found
+
+
+def fuse_for_inference(network: YOLONetwork) -> YOLONetwork:
+    """All simplifications at once, in place; gives the network. It cannot be trained or read checkpoints afterwards."""
+    drop_auxiliary(network)
+    fuse_implicit(network)
+    fuse_reparameterized(network)
+    fuse_normalization(network)
+    for module in network.modules():
+        if type(module) is Conv2d and type(module.activation) is nn.SiLU:
+            module.activation = nn.SiLU(inplace=True)
+    return network.eval()
 
 
 def drop_auxiliary(network: YOLONetwork) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from detectron2.projects.yolo.fuse import drop_auxiliary, fuse_implicit, fuse_reparameterized
+from detectron2.projects.yolo.fuse import drop_auxiliary, fuse_for_inference, fuse_implicit, fuse_reparameterized
 from detectron2.projects.yolo.heads import AnchorBasedHead
 from detectron2.projects.yolo.layers import LargeKernelConv, ReparamConv
 from detectron2.projects.yolo.network import YOLONetwork, build_network
@@ -115,3 +115,16 @@ def test_nothing_is_lost_where_there_is_nothing_to_simplify() -> None:
     before = {name: tensor.shape for name, tensor in network.state_dict().items()}
     assert simplify(network) == []
     assert {name: tensor.shape for name, tensor in network.state_dict().items()} == before
+
+
+@pytest.mark.parametrize(("family", "size"), [("yolov8", "n"), ("yolov7", "tiny"), ("yolov10", "n")])
+@torch.no_grad()
+def test_all_simplifications_at_once(family: str, size: str) -> None:
+    torch.manual_seed(0)
+    network = randomize(build_network(family, size, 3))
+    image = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    expected = network(image)
+    fused = fuse_for_inference(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    for ours, theirs in zip(fused(image), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..losses.iou import complete_iou
 from .assignment import Assignment
@@ -118,8 +117,8 @@ class TaskAlignedAssigner:
         best_metric = metric.amax(dim=2, keepdim=True)
         best_overlap = (overlaps * chosen).amax(dim=2, keepdim=True)
         quality = (metric * best_overlap / (best_metric + _EPS)).amax(dim=1)
-        one_hot = F.one_hot(labels, scores.shape[2]) * foreground.unsqueeze(2)
-        return Assignment(labels, boxes, one_hot * quality.unsqueeze(2), foreground, indices)
+        wanted = torch.zeros_like(scores).scatter_(2, labels.unsqueeze(2), (quality * foreground).unsqueeze(2))
+        return Assignment(labels, boxes, wanted, foreground, indices)
 
 
 def _largest(metric: Tensor, count: int) -> Tensor:
@@ -130,6 +129,8 @@ def _largest(metric: Tensor, count: int) -> Tensor:
 
 def _settle(chosen: Tensor, overlaps: Tensor) -> Tensor:
     """Leave an anchor wanted by several objects to the one it overlaps most."""
-    contested = chosen.sum(dim=1, keepdim=True) > 1
-    winner = torch.zeros_like(chosen).scatter_(1, overlaps.argmax(dim=1, keepdim=True), True)
-    return torch.where(contested, winner, chosen)
+    image, anchor = (chosen.sum(dim=1) > 1).nonzero(as_tuple=True)
+    settled = chosen.clone()
+    settled[image, :, anchor] = False
+    settled[image, overlaps[image, :, anchor].argmax(dim=1), anchor] = True
+    return settled

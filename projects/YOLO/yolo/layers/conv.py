@@ -13,7 +13,8 @@ NORM_MOMENTUM = 0.03
 
 def silu() -> nn.Module:
     """The activation of most YOLO networks."""
-    return nn.SiLU(inplace=True)
+    # In place it would keep a copy of its input for the gradient.
+    return nn.SiLU()
 
 
 def leaky_relu() -> nn.Module:

@@ -46,4 +46,4 @@ def expected_distance(logits: Tensor) -> Tensor:
         ``Tensor[...]`` in bins, from 0 to ``bins - 1``.
     """
     bins = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-    return (logits.softmax(dim=-1) * bins).sum(dim=-1)
+    return logits.softmax(dim=-1) @ bins
