@@ -11,7 +11,8 @@ class Tolerance:
     """What an engine may differ by: it rounds elsewhere, so that a value halfway between levels may go either way.
 
     Attributes:
-        steps: how many steps of its grid a quantized value may be off.
+        steps: how many steps of its grid a quantized value may be off; of a grid of more than 10 bits, steps of
+            one with 10.
         share: of the values of each quantized tensor, those that must keep to ``steps``.
         output: largest allowed ratio of the difference's mean square root to that of an output of the program.
     """

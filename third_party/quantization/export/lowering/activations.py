@@ -36,12 +36,12 @@ def lower_activation(editor: Editor, node: "ir.Node", name: str, target: Target)
     half = editor.constant(f"{name}.half", steps / 2) if grid.half else None
     if half is not None:
         x = editor.before(node, "Sub", [x, half], f"{name}.shifted", x)
-    if not target.clip_codes:
+    if carrier.is_wide or not target.clip_codes:
         x = _clipped(editor, node, x, name, grid, carrier)
     codes = editor.before(
         node, "QuantizeLinear", [x, scale, zero_point], f"{name}.codes", x, data_type=data_type, **axis
     )
-    if target.clip_codes:
+    if not carrier.is_wide and target.clip_codes:
         codes = _clipped_codes(editor, node, codes, name, carrier)
     out = editor.before(
         node, "DequantizeLinear", [codes, scale, zero_point], name, x, data_type=ir.DataType.FLOAT, **axis
@@ -71,8 +71,8 @@ def _wide(carrier: Carrier) -> str:
 def _clipped(
     editor: Editor, node: "ir.Node", x: "ir.Value", name: str, grid: TensorGrid, carrier: Carrier
 ) -> "ir.Value":
-    """The tensor within the levels, where the type has codes beyond them."""
-    if not (carrier.clips_low or carrier.clips_high):
+    """The tensor within the levels, where the type has codes beyond them or the engine does not clip by itself."""
+    if not (carrier.clips_low or carrier.clips_high or carrier.is_wide):
         return x
     steps, zeros = np.asarray(grid.step, np.float32), np.asarray(grid.zero_point)
     bounds = [((end - zeros) * steps).astype(np.float32) for end in (grid.low, grid.high)]

@@ -32,6 +32,11 @@ class Carrier:
     high: int
 
     @property
+    def is_wide(self) -> bool:
+        """Whether the type has 16 bits: OpenVINO leaves out such a pair of nodes, and its clipping with it."""
+        return self.data_type.endswith("16")
+
+    @property
     def clips_low(self) -> bool:
         """Whether the type has codes below the lowest."""
         return self.low > CODE_RANGES[self.data_type][0]
@@ -57,7 +62,7 @@ def carrier_of(grid: TensorGrid, target: Target) -> Carrier:
     if target.symmetric_activations:
         raise ValueError(
             f"{grid.describe()}: {target.name} takes activations as INT8 with zero-point 0 only; train or calibrate "
-            "them with symmetric: True and signed: True (unsigned ones with at most 7 bits)"
+            "them with symmetric: True and signed: True (unsigned ones with at most 7 bits), and leave NONLINEAR out"
         )
     raise ValueError(f"{grid.describe()}: codes {lowest} to {highest} do not fit into 16 bits")
 

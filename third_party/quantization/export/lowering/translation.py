@@ -2,6 +2,7 @@
 
 import ast
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from .opaque import translation_table
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+_OPERATOR = re.compile(r"OpOverload\(op='([\w.]+)'")
 
 
 _FURTHER: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -83,21 +86,17 @@ def _tidy(model: "ir.Model") -> None:
 
 def _explanation(program: ExportedProgram, error: BaseException) -> str:
     """What could not be translated, and where it is used."""
-    import torch
-
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__
     text = "\n".join(str(cause) for cause in causes)
-    lines = [
+    # What failed may be what an operator was taken apart into: names of the parts are those of the whole, or in them.
+    named = {name.rpartition(".")[2] for name in _OPERATOR.findall(text)}
+    lines = {
         f"{layer_name(node)}: operator {node.target} has no translation to ONNX"
         for node in program.graph.nodes
-        if isinstance(node.target, torch._ops.OpOverload) and _is_named(node.name, str(node.target), text)
-    ]
-    return "\n".join(lines) or f"the program has no translation to ONNX: {causes[-1]}"
-
-
-def _is_named(node: str, target: str, text: str) -> bool:
-    return f"%{node} :" in text or f"No ONNX function found for {target}" in text or f"OpOverload(op='{target}" in text
+        if node.op == "call_function" and any(name in str(node.target) for name in named)
+    }
+    return "\n".join(sorted(lines)) or f"the program has no translation to ONNX: {causes[-1]}"

@@ -65,15 +65,20 @@ class Runner(ABC):
             raise ImportError(problem)
         if not Path(path).is_file():
             raise FileNotFoundError(f"engine {self.name}: no file {path}")
-        return self._load(tapped(path, taps) if taps else Path(path).read_bytes(), threads)
+        if not taps:
+            return self._load(Path(path).read_bytes(), threads)
+        content, names = tapped(path, taps)
+        session = self._load(content, threads)
+        session.output_names = names  # some engines give tensors names of their own
+        return session
 
     @abstractmethod
     def _load(self, model: bytes, threads: int) -> Session:
-        """Make a file's content ready."""
+        """Make a file's content ready; outputs in the order of the file."""
 
 
-def tapped(path: str | Path, taps: Sequence[str]) -> bytes:
-    """A file's content with further tensors among its outputs.
+def tapped(path: str | Path, taps: Sequence[str]) -> tuple[bytes, list[str]]:
+    """A file's content with further tensors among its outputs, and the names of all outputs.
 
     Raises:
         ValueError: tensors that are not in the file.
@@ -88,4 +93,4 @@ def tapped(path: str | Path, taps: Sequence[str]) -> bytes:
     for name in taps:
         if name not in outputs:
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    return model.SerializeToString()
+    return model.SerializeToString(), [output.name for output in model.graph.output]
