@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,8 @@ def slice_audit(
     rows = []
     for name, members in slices_of(judge.dataset, images, columns).items():
         aps = [evaluate_predictions(judge.dataset, one.predictions, members).ap for one in (before, after)]
+        if math.isnan(aps[1]) and not math.isnan(aps[0]):
+            aps[1] = 0.0  # not one detection
         rows.append(SliceRow(name, len(members), *aps))
     classes = [
         SliceRow(f"class={name}", len(images), value, after.per_class().get(name, float("nan")))

@@ -20,7 +20,7 @@ _MISTAKES = (OSError, ValueError, KeyError, ImportError, FloatingPointError, Par
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        description="Quantize a trained detector, export it, run the files and compare: see docs/deployment.md.",
+        description="Quantize a trained detector, export it, run the files and compare.",
     )
     add = made.add_argument
     add("--config-file", required=True, metavar="FILE", help="that the weights were trained with")
