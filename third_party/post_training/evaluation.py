@@ -1,14 +1,18 @@
 """What a detector, or an exported file in its place, reaches on a data set."""
 
+import contextlib
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pycocotools.coco import COCO
 from torch import nn
 
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.evaluation.coco_protocol import _evaluate_predictions_on_coco
 
 from .data import DetectionBatches
 
@@ -87,6 +91,46 @@ def evaluate_predictions(name: str, predictions: Sequence[dict[str, Any]], image
     evaluator = _evaluator(name, images)
     evaluator.predictions = list(predictions)
     return _evaluation(evaluator, evaluator.evaluate())
+
+
+def agreement(before: Evaluation, after: Evaluation, threshold: float = 0.3) -> float:
+    """AP of boxes, in percent, with another model's detections in the place of ground truth.
+
+    Args:
+        before: its evaluation; detections above the threshold count.
+        after: what is judged, on the same images.
+        threshold: of the score.
+
+    Returns:
+        NaN where there is no such detection; 0 where nothing is detected instead.
+    """
+    truth = [record for record in _numbered(before) if record["score"] > threshold]
+    found = _numbered(after)
+    if not truth or not found:
+        return math.nan if not truth else 0.0
+    images = sorted({prediction["image_id"] for prediction in before.predictions}, key=str)
+    categories = sorted({record["category_id"] for record in (*truth, *found)})
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": image} for image in images],
+        "categories": [{"id": category, "name": str(category)} for category in categories],
+        "annotations": [
+            {**record, "id": number, "area": record["bbox"][2] * record["bbox"][3], "iscrowd": 0}
+            for number, record in enumerate(truth, 1)
+        ],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return float(_evaluate_predictions_on_coco(coco, found, "bbox").stats[0]) * 100
+
+
+def _numbered(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """All detections' boxes, classes counted from 1."""
+    return [
+        {key: record[key] for key in ("image_id", "bbox", "score")} | {"category_id": record["category_id"] + 1}
+        for prediction in evaluation.predictions
+        for record in prediction.get("instances", ())
+    ]
 
 
 def _evaluator(name: str, images: Sequence[Any]) -> _KeepingEvaluator:

@@ -6,7 +6,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from .data import DetectionBatches, Record, choose, read_records, with_objects
-from .evaluation import Evaluation, Model, evaluate
+from .evaluation import Evaluation, Model, agreement, evaluate
 
 
 class Judge:
@@ -48,7 +48,7 @@ class Judge:
         return self.before.ap - after.ap
 
     def compare(self, after: Evaluation) -> dict[str, Any]:
-        """Both evaluations as plain values, with the drop in all and for each class."""
+        """Both evaluations as plain values, with the drop in all and for each class, and their agreement."""
         found: dict[str, Any] = {
             "dataset": self.dataset,
             "images": len(self.records),
@@ -56,6 +56,7 @@ class Judge:
         }
         if self.before is not None:
             found |= {"float": self.before.to_dict(), "drop": self.drop(after)}
+            found["agreement"] = agreement(self.before, after)
             after_of = after.per_class()
             drops = {name: value - after_of.get(name, math.nan) for name, value in self.before.per_class().items()}
             found["drop_per_class"] = {name: None if math.isnan(drop) else drop for name, drop in drops.items()}

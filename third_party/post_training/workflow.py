@@ -65,7 +65,6 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
 
             report["export"] = export_detector(model, judge, request, engines, folder)
         write_json(folder / "report.json", report)
-        _write_html(folder, report)
     return report
 
 
@@ -164,7 +163,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_html(folder: Path, report: dict[str, Any]) -> None:
-    """Beside the JSON, where the room for reports is there."""
