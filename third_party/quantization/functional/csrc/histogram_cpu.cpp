@@ -10,6 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "kernels.h"
+
 namespace quantization {
 namespace {
 
@@ -18,7 +20,6 @@ using torch::stable::Tensor;
 
 constexpr int64_t kBlock = 1024;     // values whose bins are found before they are counted
 constexpr int64_t kGrain = 1 << 17;  // values a thread should have at least, for its own counts to pay
-constexpr int64_t kWide = 8;         // extremes are kept apart in so many lanes
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // What one thread has seen. Neighbouring values are often alike: two sets of counts keep one increment from waiting
@@ -33,50 +34,59 @@ struct Seen {
   int64_t zeros = 0;
 };
 
-// The loops over blocks have no branches, for compilers to vectorise them.
+// Where each of four values counts, and -1 for those that are zero. NaN counts in the lowest bin.
+inline Mask find_bins(Vector x, Vector inverse, Vector half, Mask& zeros) {
+  zeros = x == Vector{};
+  Vector u = x * inverse;
+  u = u > -half ? u : -half;
+  u = u < half - splat(1.0f) ? u : half - splat(1.0f);
+  const Mask whole = __builtin_convertvector(u, Mask);  // towards zero
+  return whole + (u < __builtin_convertvector(whole, Vector)) + __builtin_convertvector(half, Mask);
+}
+
 void count_block(const float* x, int64_t count, float inverse, float half, Seen& seen) {
-  int32_t bins[kBlock];
-  int32_t zeros = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const float u = std::min(half - 1.0f, std::max(-half, x[i] * inverse));  // NaN becomes -half
-    const int32_t whole = static_cast<int32_t>(u);
-    bins[i] = whole - (u < static_cast<float>(whole)) + static_cast<int32_t>(half);
-    zeros += x[i] == 0.0f;
+  int32_t bins[kBlock + kLanes];
+  Mask zeros{}, zero;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t lanes = std::min(kLanes, count - i);
+    const Mask found = find_bins(lanes == kLanes ? load(x + i) : load(x + i, lanes), splat(inverse), splat(half), zero);
+    std::memcpy(bins + i, &found, sizeof(found));
+    zeros += zero;
   }
-  seen.zeros += zeros;
+  seen.zeros -= static_cast<int64_t>(zeros[0]) + zeros[1] + zeros[2] + zeros[3];
+  seen.zeros -= (kLanes - count % kLanes) % kLanes;  // the lanes beyond the end were zero, too
+  uint32_t *even = seen.even.data(), *odd = seen.odd.data();
   int64_t i = 0;
   for (; i + 1 < count; i += 2) {
-    ++seen.even[bins[i]];
-    ++seen.odd[bins[i + 1]];
+    ++even[bins[i]];
+    ++odd[bins[i + 1]];
   }
   if (i < count) {
-    ++seen.even[bins[i]];
+    ++even[bins[i]];
   }
 }
 
 // Extremes of values that belong to one channel.
 void find_extremes(const float* x, int64_t count, float& lowest, float& highest, uint8_t& any_bad) {
-  float low[kWide], high[kWide];
-  int32_t bad = 0;
-  std::fill(low, low + kWide, lowest);
-  std::fill(high, high + kWide, highest);
+  Vector low = splat(lowest), high = splat(highest);
+  Mask bad{};
   int64_t i = 0;
-  for (; i + kWide <= count; i += kWide) {
-    for (int64_t lane = 0; lane < kWide; ++lane) {
-      const float value = x[i + lane];
-      low[lane] = value < low[lane] ? value : low[lane];
-      high[lane] = value > high[lane] ? value : high[lane];
-      bad |= value - value != 0.0f;
-    }
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vector value = load(x + i);
+    low = value < low ? value : low;
+    high = value > high ? value : high;
+    bad |= value - value != Vector{};
   }
+  any_bad |= (bad[0] | bad[1] | bad[2] | bad[3]) != 0;
   for (; i < count; ++i) {
-    low[0] = std::min(low[0], x[i]);
-    high[0] = std::max(high[0], x[i]);
-    bad |= x[i] - x[i] != 0.0f;
+    lowest = std::min(lowest, x[i]);
+    highest = std::max(highest, x[i]);
+    any_bad |= x[i] - x[i] != 0.0f;
   }
-  lowest = *std::min_element(low, low + kWide);
-  highest = *std::max_element(high, high + kWide);
-  any_bad |= bad != 0;
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    lowest = std::min(lowest, low[lane]);
+    highest = std::max(highest, high[lane]);
+  }
 }
 
 // Extremes of values that belong to one channel each.
