@@ -43,8 +43,8 @@ class Everything(nn.Module):
         x = self.grouped(self.stem(x))
         x = self.add(x, self.depthwise(x))
         deep = self.deep(self.pool(x))
-        joined = self.cat([self.up(deep), x, self.transposed(deep)])
-        return self.head(self.last(joined).relu()), x
+        wide = self.transposed(deep)
+        return self.head(self.last(self.cat([self.up(deep), x, wide])).relu()), wide
 
 
 def config(weight_bits: int = 7, bits: int = 8, symmetric: bool = False, **settings) -> QuantConfig:
