@@ -9,18 +9,19 @@ from typing import Any
 from torch import nn
 
 from ..quantization.ptq.alternatives import (
+    OBSERVED,
     SAFER,
     SMALLER,
     Alternative,
-    alternative_trials,
     choices_of,
     layer_options,
-    range_setter,
 )
 from ..quantization.ptq.collect import collect
 from ..quantization.ptq.costs import layer_costs
 from ..quantization.ptq.recipe import PTQRecipe
 from ..quantization.ptq.search import Assignment, Solver
+from ..quantization.ptq.sensitivity import sensitivity
+from ..quantization.ptq.treatments import alternative_trials, range_setter
 from ..quantization.ptq.trials import layers_with_quantizers, measure_trials
 from .data import DetectionBatches
 from .judge import Judge
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_EVALUATIONS = 5
 _MAX_SECONDS = 300.0
+_TRIED_SHARE = 0.95
 
 
 @dataclass
@@ -80,7 +82,7 @@ class RecipeSearch:
 
     The recipe as given is measured first. If it keeps the tolerance, layers are made smaller (4-bit weights, cost in
     bytes) as far as it goes; otherwise layers are made safer (16 bits or floating point, cost in operations times
-    bits) as few as are needed. Which ones, the effects on the detection loss say, by dynamic programming; how many,
+    bits, or ranges by other observers) as few as are needed. Which ones, the effects on the detection loss say, by dynamic programming; how many,
     measured AP says, by bisection.
 
     Args:
@@ -104,12 +106,13 @@ class RecipeSearch:
         self.model, self.recipe, self.judge, self.batches = model, recipe, judge, batches
         self.max_drop, self.loss_images = max_drop, loss_images
         self.candidates: list[Candidate] = []
+        self.verdict = ""
 
     def run(self) -> Choice:
         """Search."""
         usual, quantized = self._measure(self.recipe, 0.0, "every layer as the recipe says")
         kept = usual.drop <= self.max_drop
-        alternatives, measure = (SMALLER, "bytes") if kept else (SAFER, "bit_operations")
+        alternatives, measure = (SMALLER, "bytes") if kept else ((*OBSERVED, *SAFER), "bit_operations")
         frontier = self._frontier(quantized, alternatives, measure)
         del quantized
         best = self._bisect(frontier, alternatives) or (usual if kept else None)
@@ -123,7 +126,7 @@ class RecipeSearch:
         verdict = (
             f"No recipe within {self.max_drop:g} AP was found. The best loses {best.drop:.2f} ({best.explanation}); "
             "what is left comes from layers whose effects do not add up, or from the data: calibrate on more images, "
-            "or train with quantization"
+            f"or train with quantization. {self.verdict}"
         )
         return Choice(best.recipe, False, verdict, self.candidates)
 
@@ -144,6 +147,12 @@ class RecipeSearch:
         """Assignments from the cheapest to the dearest."""
         layers = layers_with_quantizers(quantized)
         losses = self.judge.loss_batches(self.loss_images)
+        if measure != "bytes":
+            # Making a layer safer that does no harm gains nothing: it need not be tried.
+            table = sensitivity(quantized, losses, DetectionLoss())
+            logger.info(table.verdict())
+            self.verdict = table.verdict()
+            layers = {row.name: layers[row.name] for row in table.culprits(_TRIED_SHARE)} or layers
         example = next(iter(self.batches))
         costs = layer_costs(quantized, lambda: quantized(example))
         setter = range_setter(quantized, collect(quantized, self.batches), self.recipe.observers())

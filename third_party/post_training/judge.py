@@ -29,7 +29,7 @@ class Judge:
         """Evaluate a model."""
         return evaluate(model, self.batches)
 
-    def loss_batches(self, images: int, batch_size: int = 4) -> DetectionBatches:
+    def loss_batches(self, images: int, batch_size: int = 2) -> DetectionBatches:
         """Batches with objects, to measure losses on: some of the images, in evenly spread.
 
         Raises:

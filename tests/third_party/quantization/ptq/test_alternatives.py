@@ -10,10 +10,8 @@ from third_party.quantization.ptq.alternatives import (
     SAFER,
     USUAL,
     Alternative,
-    alternative_trials,
     choices_of,
     layer_options,
-    range_setter,
 )
 from third_party.quantization.ptq.collect import collect
 from third_party.quantization.ptq.costs import layer_costs
@@ -21,6 +19,7 @@ from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
 from third_party.quantization.ptq.recipe_parts import ActivationSettings, WeightSettings
 from third_party.quantization.ptq.search import Solver
+from third_party.quantization.ptq.treatments import alternative_trials, range_setter
 from third_party.quantization.ptq.trials import layers_with_quantizers, measure_trials
 
 RECIPE = PTQRecipe(WeightSettings(bits=4), ActivationSettings(bits=5))
