@@ -81,9 +81,9 @@ class RecipeSearch:
     """Looks for the cheapest recipe within a tolerance.
 
     The recipe as given is measured first. If it keeps the tolerance, layers are made smaller (4-bit weights, cost in
-    bytes) as far as it goes; otherwise layers are made safer (16 bits or floating point, cost in operations times
-    bits, or ranges by other observers) as few as are needed. Which ones, the effects on the detection loss say, by dynamic programming; how many,
-    measured AP says, by bisection.
+    bytes) as far as it goes. Otherwise layers that do harm are made safer (ranges by other observers, 16 bits, floating
+    point; cost in operations times bits), as few as are needed. Which ones, the effects on the detection loss say, by
+    dynamic programming; how many, measured AP says, by bisection.
 
     Args:
         model: in floating point; it stays so.
