@@ -73,6 +73,7 @@ def detections(
         the detections; of equal scores the box that comes first in ``boxes`` is first, then the lower class.
     """
     num_classes, by_class = scores.shape[2], boxes.dim() == 4
+    class_agnostic = class_agnostic and iou_threshold < 1
     kept = scores
     if class_agnostic:
         kept, best_class = scores.max(dim=2, keepdim=True)
