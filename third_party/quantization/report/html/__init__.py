@@ -1,0 +1,3 @@
+"""A report as one HTML page."""
+
+from .page import render, write_html
