@@ -68,9 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
             files["float16"] = to_float16(files["float32"], Path(folder) / "float16.onnx")
         tasks = plan(
             files,
-            InputFacts(
-                tuple(options.pad_values), options.size_divisibility, options.takes_sizes, options.input_format
-            ),
+            InputFacts(tuple(options.pad_values), options.size_divisibility, options.takes_sizes, options.input_format),
             engines=options.engines or engines_here(),
             threads=options.threads,
             size=tuple(options.size),
