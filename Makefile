@@ -49,7 +49,7 @@ $(INSTALLED): pyproject.toml setup.py
 	@test -x $(VENV_PYTHON) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): some minutes, most of them for PyTorch"
 	@$(PIP) install --upgrade pip
-	@$(PIP) install --editable ".[dev,native,video]"
+	@$(PIP) install --editable ".[dev,native,video,export]"
 	@touch $@
 
 # The package works without: a missing compiler or a failed build costs speed only.
