@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..functional.histogram import histogram
+from ..functional.histogram import add_to_histogram
 
 HALF = 2048  # bins on either side of zero; more than half of them in use, so 4 or more for each level of 8 bits
 _SLOWEST = 100  # the moving averages forget as if over so many batches
-_STATE = ("count", "zeros", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound")
+_STATE = ("count", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound")
 
 
 class TensorStatistics:
@@ -22,14 +22,11 @@ class TensorStatistics:
 
     Attributes:
         count: values.
-        zeros: those that are exactly zero, which ReLU makes many of.
         batches: batches.
         minimum, maximum: extremes of all values.
         mean_minimum, mean_maximum: moving averages of the batches' extremes (arXiv 1712.05877, section 3.1): the mean
             of the first 100, then with smoothing 0.99.
         width: of a bin; 0 while all values are zero.
-        histogram: how many values lie in each bin ``[i * width, (i + 1) * width)``, i from -2048, float64
-            ``Tensor[4096]``.
         channel_minimum, channel_maximum: extremes of each channel, ``Tensor[C]``; None if tensors of several widths
             were read.
         lower_bound: the least value that the function takes which made the tensor; None if that is not known.
@@ -41,16 +38,26 @@ class TensorStatistics:
             channel_axis: dimension of the channels.
         """
         self.channel_axis = channel_axis
-        self.count = self.zeros = self.batches = 0
+        self.count = self.batches = 0
         self.minimum, self.maximum = math.inf, -math.inf
         self.mean_minimum = self.mean_maximum = 0.0
         self.width = 0.0
-        self.histogram = torch.zeros(2 * HALF, dtype=torch.float64)
+        self._counts = torch.zeros(2 * HALF + 1, dtype=torch.float64)
         self.channel_minimum: Tensor | None = None
         self.channel_maximum: Tensor | None = None
         self.lower_bound: float | None = None
         self._same_channels = True
         self._batch: tuple[float, float] | None = None
+
+    @property
+    def histogram(self) -> Tensor:
+        """How many values lie in each bin ``[i * width, (i + 1) * width)``, i from -2048: float64 ``Tensor[4096]``."""
+        return self._counts[:-1]
+
+    @property
+    def zeros(self) -> int:
+        """Values that are exactly zero, which ReLU makes many of."""
+        return int(self._counts[-1])
 
     def update(self, x: Tensor) -> None:
         """Take in a tensor that is a batch of its own.
@@ -71,21 +78,32 @@ class TensorStatistics:
         if x.numel() == 0:
             return
         x = x.view(1, -1) if x.dim() < 2 else x
-        width = self.width or 1.0
-        counts, low, high = (found.cpu() for found in histogram(x, width, HALF, self.channel_axis))
+        low, high = self._count(x)
         minimum, maximum = low.min().item(), high.max().item()
         if not (math.isfinite(minimum) and math.isfinite(maximum)):
             raise FloatingPointError("values that are NaN or infinite have no range")
-        self._widen(_width_for(max(-minimum, maximum)))
-        if self.width not in (0.0, width):
-            counts = histogram(x, self.width, HALF, self.channel_axis)[0].cpu()
-        self.histogram += counts[:-1]
-        self.zeros += int(counts[-1])
+        width = _width_for(max(-minimum, maximum))
+        if width > self.width:
+            self._widen(width)
+            self._count(x)
+        elif self.width == 0.0:
+            self._counts[[HALF, -1]] += x.numel()
         self.count += x.numel()
         self._add_channels(low, high)
         self.minimum, self.maximum = min(self.minimum, minimum), max(self.maximum, maximum)
         before = self._batch or (minimum, maximum)
         self._batch = min(before[0], minimum), max(before[1], maximum)
+
+    def _count(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Extremes of the channels; values are counted if all have a bin."""
+        # Without a width a histogram that nothing can enter stands in for the real one.
+        counts, width = (self._counts, self.width) if self.width else (self._counts.new_zeros(3), 2.0**-120)
+        if x.device.type == "cpu":
+            return add_to_histogram(counts, x, width, self.channel_axis)
+        there = counts.to(x.device)
+        low, high = add_to_histogram(there, x, width, self.channel_axis)
+        counts.copy_(there)
+        return low.cpu(), high.cpu()
 
     def end_batch(self) -> None:
         """Let the tensors since the last call be one batch of the moving averages."""
@@ -108,9 +126,8 @@ class TensorStatistics:
         self.batches = total
         self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         self._widen(other.width)
-        self.histogram += _merged(other.histogram, other.width, self.width)
+        self._counts += _merged(other._counts, other.width, self.width)
         self.count += other.count
-        self.zeros += other.zeros
         self._same_channels &= other._same_channels
         if other.channel_minimum is not None and other.channel_maximum is not None:
             self._add_channels(other.channel_minimum, other.channel_maximum)
@@ -119,7 +136,7 @@ class TensorStatistics:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`load_state_dict` reads back."""
-        tensors = {"histogram": self.histogram.clone(), "channel_axis": self.channel_axis}
+        tensors = {"_counts": self._counts.clone(), "channel_axis": self.channel_axis}
         channels = {"channel_minimum": self.channel_minimum, "channel_maximum": self.channel_maximum}
         return {name: getattr(self, name) for name in _STATE} | tensors | channels
 
@@ -144,7 +161,7 @@ class TensorStatistics:
 
     def _widen(self, width: float) -> None:
         if width > self.width:
-            self.histogram = _merged(self.histogram, self.width, width)
+            self._counts = _merged(self._counts, self.width, width)
             self.width = width
 
 
@@ -157,12 +174,13 @@ def _width_for(largest: float) -> float:
 
 
 def _merged(counts: Tensor, width: float, wider: float) -> Tensor:
-    """The counts in bins of a width in bins of another, a power of two times as wide."""
+    """The counts in bins of a width in bins of another, a power of two times as wide; the zeros stay."""
     if width == 0.0 or width == wider:
         return counts.clone()
     times = min(round(wider / width), HALF)
-    sums = counts.view(-1, times).sum(1)
+    sums = counts[:-1].view(-1, times).sum(1)
     made = torch.zeros_like(counts)
     first = HALF - HALF // times
     made[first : first + sums.numel()] = sums
+    made[-1] = counts[-1]
     return made

@@ -100,7 +100,7 @@ def test_memory_does_not_grow():
     def size(statistics):
         return sum(v.numel() for v in statistics.state_dict().values() if isinstance(v, torch.Tensor))
 
-    assert size(few) == size(many) == 2 * HALF + 6
+    assert size(few) == size(many) == 2 * HALF + 1 + 6
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

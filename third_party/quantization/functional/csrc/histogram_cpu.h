@@ -8,8 +8,8 @@
 
 namespace quantization {
 
-// Counts, and the least and greatest value of each channel.
-std::tuple<torch::stable::Tensor, torch::stable::Tensor, torch::stable::Tensor> histogram_cpu(
-    const torch::stable::Tensor& x, double width, int64_t half, int64_t axis);
+// Adds to the counts if all values are finite and have a bin; returns the least and greatest value of each channel.
+std::tuple<torch::stable::Tensor, torch::stable::Tensor> add_to_histogram_cpu(
+    const torch::stable::Tensor& counts, const torch::stable::Tensor& x, double width, int64_t axis);
 
 }  // namespace quantization

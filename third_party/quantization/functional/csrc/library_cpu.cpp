@@ -8,5 +8,5 @@
 STABLE_TORCH_LIBRARY_IMPL(third_party_quantization, CPU, library) {
   library.impl("fake_quantize", TORCH_BOX(&quantization::fake_quantize_cpu));
   library.impl("fake_quantize_backward", TORCH_BOX(&quantization::fake_quantize_backward_cpu));
-  library.impl("histogram", TORCH_BOX(&quantization::histogram_cpu));
+  library.impl("add_to_histogram", TORCH_BOX(&quantization::add_to_histogram_cpu));
 }
