@@ -32,7 +32,7 @@ def float_output(graph: Graph) -> Iterator[Finding]:
 
 
 def _quantizes(reader: Node) -> bool:
-    if reader.target is FAKE_QUANTIZE:
+    if reader.target is FAKE_QUANTIZE or reader.op == "output":  # an output is wanted as it is
         return True
     return bounds_of(reader) is not None and all(_quantizes(further) for further in reader.users)
 
