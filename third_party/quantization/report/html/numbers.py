@@ -5,6 +5,7 @@ import math
 from ..model import Number
 
 MISSING = "\N{EN DASH}"
+_SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -36,7 +37,7 @@ def percent(share: Number, digits: int = 1) -> str:
     """A share in percent."""
     if share is None or not math.isfinite(share):
         return fixed(share)
-    return fixed(100 * share, digits) + " %"
+    return fixed(100 * share, digits) + f"{_SPACE}%"
 
 
 def size(count: Number) -> str:
@@ -45,5 +46,5 @@ def size(count: Number) -> str:
         return fixed(count)
     for unit, bytes_of_unit in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= bytes_of_unit:
-            return f"{fixed(count / bytes_of_unit, 2)} {unit}"
-    return f"{int(count)} B"
+            return f"{fixed(count / bytes_of_unit, 2)}{_SPACE}{unit}"
+    return f"{int(count)}{_SPACE}B"

@@ -48,7 +48,7 @@ _TABLES = """
 table { border-collapse: collapse; font-size: 0.88rem; min-width: 50%; }
 caption { text-align: left; color: var(--muted); padding-bottom: 0.35rem; }
 th, td { padding: 0.28rem 0.9rem 0.28rem 0; text-align: left; vertical-align: top; font-weight: 400; min-width: 4rem; }
-thead th { font-weight: 600; border-bottom: 1px solid var(--text); vertical-align: bottom; }
+thead th { overflow-wrap: normal; font-weight: 600; border-bottom: 1px solid var(--text); vertical-align: bottom; }
 tbody th, tbody td { border-bottom: 1px solid var(--line); }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead .number { white-space: normal; }

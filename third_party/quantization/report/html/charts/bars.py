@@ -9,7 +9,7 @@ from ..numbers import MISSING, known, short
 from .drawing import chart, line, rectangle, shortened, text
 from .scales import Scale, extent
 
-_WIDTH, _NAMES, _FIGURES, _BAR, _GAP = 720.0, 250.0, 76.0, 12.0, 9.0
+_WIDTH, _NAMES, _FIGURES, _BAR, _GAP = 820.0, 270.0, 76.0, 12.0, 9.0
 _LETTERS = 38
 
 

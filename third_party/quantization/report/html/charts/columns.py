@@ -8,7 +8,7 @@ from ..numbers import fixed, known, short
 from .drawing import chart, line, rectangle, text
 from .scales import Scale, extent
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720.0, 230.0, 44.0, 10.0, 26.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 820.0, 240.0, 44.0, 26.0, 26.0
 
 
 def column_chart(
@@ -40,5 +40,5 @@ def column_chart(
         drawn.append(rectangle(_LEFT + index * wide + gap / 2, top, wide - gap, foot - top, kind, hint))
     drawn.append(line(_LEFT, scale(0.0), _WIDTH, scale(0.0), "axis"))
     drawn.append(text(_WIDTH, _HEIGHT - 8, axis, anchor="end", class_="muted"))
-    drawn.append(text(_LEFT, _HEIGHT - 8, unit, class_="muted"))
+    drawn.append(text(0.0, 8.0, unit, class_="muted"))
     return chart(title, _WIDTH, _HEIGHT, drawn)

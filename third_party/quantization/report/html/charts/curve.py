@@ -8,7 +8,7 @@ from ..numbers import known, short
 from .drawing import chart, line, path, text
 from .scales import Scale, extent
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _RIGHT = 720.0, 260.0, 48.0, 12.0, 40.0, 14.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _RIGHT = 820.0, 280.0, 48.0, 26.0, 40.0, 14.0
 
 
 def curve_chart(
@@ -58,7 +58,7 @@ def _axes(across: Scale, up: Scale, ticks: Sequence[float], across_title: str, u
         drawn.append(text(across(tick), foot + 13, short(tick), anchor="middle", class_="figure"))
     drawn.append(line(_LEFT, foot, _WIDTH - _RIGHT, foot, "axis"))
     drawn.append(text(_WIDTH - _RIGHT, _HEIGHT - 9, across_title, anchor="end", class_="muted"))
-    drawn.append(text(_LEFT, _HEIGHT - 9, up_title, class_="muted"))
+    drawn.append(text(0.0, 8.0, up_title, class_="muted"))
     return drawn
 
 

@@ -41,7 +41,11 @@ def _curve(found: Audit) -> list[Html | None]:
         "AP against the number of calibration images", [mean], across="images", upward="AP", points=points, log=True
     )
     enough = "" if found.enough is None else f"From {found.enough} images on, AP stays; each dot is a draw of images."
-    return [drawn, note(enough), folded("The curve as a table", table("AP after calibration", columns, found.curve))]
+    return [
+        drawn,
+        note(enough),
+        folded("The curve as a table", table("AP by number of calibration images", columns, found.curve)),
+    ]
 
 
 def _mean(values: Sequence[Number]) -> Number:
@@ -88,4 +92,6 @@ def _domains(found: Audit) -> Html | None:
         Column("Calibrated on images", lambda row: row.calibration),
         Column("AP", lambda row: row.ap, lambda value: fixed(value, 2)),
     ]
-    return markup(tag("h3", "Calibration on other images"), table("AP after calibration", columns, found.domains))
+    return markup(
+        tag("h3", "Calibration on other images"), table("AP after calibration on other images", columns, found.domains)
+    )

@@ -32,11 +32,10 @@ def _parity(found: Parity) -> list[Html | None]:
     ]
     quantized = [row.within for row in found.tensors if row.within is not None and known(row.within)]
     said = f"{found.engine} computes what the model computes." if found.passed else f"{found.engine}: {found.failure}"
-    if quantized:
-        said += f" {len(found.tensors)} quantized tensors; in the worst, {percent(min(quantized), 3)} within 1 step."
+    worst = f"The least share of a quantized tensor within 1 step is {percent(min(quantized), 3)}." if quantized else ""
     rows = [*found.tensors, *found.outputs]
     details = folded("All tensors", table(f"Parity of {found.engine}", columns, rows)) if rows else None
-    return [tag("h3", f"Parity: {found.engine}"), verdict(said, found.passed), details]
+    return [tag("h3", f"Parity: {found.engine}"), verdict(said, found.passed), note(worst), details]
 
 
 def _mark(row: object) -> str | None:
