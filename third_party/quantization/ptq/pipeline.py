@@ -18,6 +18,7 @@ from ..transform.ties import tie_ranges
 from .batches import Run, call_model, first_batch
 from .calibrate import set_ranges
 from .collect import collect
+from .histograms import coarse_histogram
 from .recipe import PTQRecipe
 from .result import PTQResult
 from .weight_ranges import folded_factor
@@ -76,6 +77,9 @@ def post_training_quantize(
         with _step(result, "ranges"):
             result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
             _leave_in_float(model, result.warnings)
+            pairs = zip(result.ranges, statistics.values(), strict=True)
+            found = (coarse_histogram(row["name"], own, row["bottom"], row["top"]) for row, own in pairs)
+            result.histograms = [dict(one) for one in found if one is not None]
     _take_weight_ranges(model)
     after_ranges(model, recipe, batches, run, lambda name: _step(result, name))
     for _, quantizer in quantizers(model):

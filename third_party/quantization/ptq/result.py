@@ -15,6 +15,7 @@ class PTQResult:
         recipe: what was asked for.
         layers: how each layer is quantized, and what it weighs.
         ranges: a row for each range of activations: name, observer, ends, share clipped, error.
+        histograms: of the tensors with a range, for a look at them.
         steps: what each step did, in order: ``{"step", "seconds", ...}``.
         warnings: what the user should know.
     """
@@ -22,6 +23,7 @@ class PTQResult:
     recipe: PTQRecipe
     layers: Report
     ranges: list[dict[str, Any]] = field(default_factory=list)
+    histograms: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -36,6 +38,7 @@ class PTQResult:
             "recipe": self.recipe.to_mapping(),
             "layers": self.layers.to_dict(),
             "ranges": list(self.ranges),
+            "histograms": list(self.histograms),
             "steps": list(self.steps),
             "seconds": self.seconds,
             "warnings": list(self.warnings),
