@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from ..deploy import DetectorParts, ExportedDetector, detector_parts, pixel_batch
 from ..quantization.export import (
     RUNNERS,
+    Finding,
     Runner,
     Tolerance,
     errors,
@@ -81,11 +82,19 @@ def export_detector(
 
 def _linted(program: ExportedProgram, target: str) -> list[dict[str, Any]]:
     findings = lint(program, target)
-    for finding in findings:
-        logger.warning("%s: %s", target, finding)
+    for line in _summed(findings):
+        logger.warning("Export for %s: %s", target, line)
     if grave := errors(findings):
         raise ValueError(f"not exported for {target}:\n" + "\n".join(str(finding) for finding in grave))
     return [finding.to_dict() for finding in findings]
+
+
+def _summed(findings: Sequence[Finding]) -> list[str]:
+    """A line for each rule and gravity: a finding often comes once for each layer, and the report lists them all."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.severity, finding.rule), []).append(finding)
+    return [f"{len(group)} x {group[0]}" if len(group) > 1 else str(group[0]) for group in groups.values()]
 
 
 def _written(program: ExportedProgram, parts: DetectorParts, form: str, path: Path, target: str) -> Path:

@@ -116,6 +116,17 @@ def test_scores_alone_and_siblings_are_fine():
     assert findings(lambda m, x: m.q(x) * m.q(x).sigmoid(), q=Quantize()) == []
 
 
+def test_what_decoded_boxes_choose_is_no_coordinate():
+    roi_align = pytest.importorskip("torchvision").ops.roi_align
+
+    def function(m, x):
+        places = torch.cat([torch.zeros(2, 1), x[:, :, 0, 0].exp() * 8], 1)
+        pooled = torch.where(places[:, 1, None, None, None] > 4, roi_align(x, places, 2), 0.0)
+        return m.a(m.q(pooled[torch.arange(2)]))
+
+    assert findings(function, q=Quantize(), a=Conv()) == []
+
+
 def test_onnx_runtime_wants_outputs_quantized():
     modules = {"p": Quantize(), "a": Conv(), "q": Quantize(), "b": Conv()}
 

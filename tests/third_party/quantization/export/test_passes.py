@@ -112,6 +112,19 @@ def test_quantization_stays_where_the_tensor_is_also_read_in_float():
     check(program, ["hoist"], 0, X)
 
 
+def test_a_tensor_also_read_in_float_is_quantized_once():
+    def function(m, x):
+        y = x.neg()
+        return m.a(y), m.b(F.max_pool2d(y, 1, 2)), y + 1
+
+    program = program_of(function, X, a=Quantize(), b=Quantize())
+    expected = program.module()(X)
+    normalise(program)
+    (node,) = fake_quantizations(program)
+    assert str(node.args[0].target) == "aten.neg.default"
+    torch.testing.assert_close(program.module()(X), expected, rtol=0, atol=0)
+
+
 def test_parts_of_one_tensor_are_quantized_before_they_part():
     def function(m, x):
         first, second = x.neg().chunk(2, 1)

@@ -7,7 +7,7 @@ from torch.fx import Node
 
 from ..findings import Finding
 from ..nodes import DEQUANTIZE, FAKE_QUANTIZE, layer_name
-from .reach import is_weighted, origin, upstream
+from .reach import is_weighted, origin, upstream, value_inputs
 from .registry import Graph, program_rule
 
 aten = torch.ops.aten
@@ -42,4 +42,4 @@ def _decodes(node: Node) -> bool:
     def go_on(at: Node) -> bool:
         return not is_weighted(at) and at.target not in (FAKE_QUANTIZE, DEQUANTIZE)
 
-    return any(at.target in _SIGNS for at in upstream(node, go_on))
+    return any(at.target in _SIGNS for at in upstream(node, go_on, value_inputs))

@@ -25,6 +25,7 @@ WEIGHTED = frozenset(
 PROBABILITIES = frozenset(
     {aten.sigmoid.default, aten.sigmoid_.default, aten.softmax.int, aten._softmax.default, aten.log_softmax.int}
 )
+CHOOSES = frozenset({aten.index.Tensor, aten.index_select.default, aten.gather.default})
 CUTS = frozenset({aten.slice.Tensor, aten.narrow.default, aten.select.int, aten.index.Tensor})
 
 
@@ -62,10 +63,18 @@ def origin(value: object) -> Node:
         assert isinstance(value, Node)
 
 
-def upstream(node: Node, go_on: Callable[[Node], bool]) -> Iterator[Node]:
-    """The nodes before a node, nearest first, without passing beyond those that ``go_on`` refuses."""
+def upstream(
+    node: Node, go_on: Callable[[Node], bool], inputs: Callable[[Node], list[Node]] = lambda node: node.all_input_nodes
+) -> Iterator[Node]:
+    """The nodes before a node, nearest first, without passing beyond those that ``go_on`` refuses.
+
+    Args:
+        node: where to begin.
+        go_on: whether to look beyond a node.
+        inputs: of a node, those to look at.
+    """
     seen: set[Node] = set()
-    queue = list(node.all_input_nodes)
+    queue = list(inputs(node))
     while queue:
         at = queue.pop(0)
         if at in seen:
@@ -73,7 +82,18 @@ def upstream(node: Node, go_on: Callable[[Node], bool]) -> Iterator[Node]:
         seen.add(at)
         yield at
         if go_on(at):
-            queue += at.all_input_nodes
+            queue += inputs(at)
+
+
+def value_inputs(node: Node) -> list[Node]:
+    """The inputs whose values go into a node's output; not those that only say which of them, or where to look."""
+    if getattr(node.target, "overloadpacket", None) is aten.where:
+        given = list(node.args[1:])
+    elif node.target in CHOOSES or str(node.target).startswith(("torchvision.roi_", "aten.grid_sampler")):
+        given = [node.args[0]]
+    else:
+        return node.all_input_nodes
+    return [value for value in given if isinstance(value, Node)]
 
 
 def downstream(node: Node, go_on: Callable[[Node], bool]) -> Iterator[Node]:
