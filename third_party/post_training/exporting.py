@@ -24,6 +24,7 @@ from ..quantization.export import (
     to_onnx,
     trace,
 )
+from .evaluation import agreement
 from .judge import Judge
 from .options import Request
 
@@ -119,6 +120,8 @@ def _tried(
     if judge is not None:
         rated = judge.rate(ExportedDetector(runner.load(path, threads=torch.get_num_threads()), parts))
         found["evaluation"] = judge.compare(rated)
+        if judge.after is not None:
+            found["agreement"] = agreement(judge.after, rated)
         logger.info("AP in %s: %.2f", runner.name, rated.ap)
     return found
 

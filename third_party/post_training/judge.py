@@ -16,6 +16,10 @@ class Judge:
         cfg: the whole config.
         dataset: name of a registered data set with a COCO json file.
         images: at most so many, evenly spread; 0 for all.
+
+    Attributes:
+        before: evaluation of the float model, once it is known.
+        after: evaluation of the quantized model, once it is known: what exported files are to reach.
     """
 
     def __init__(self, cfg: CfgNode, dataset: str, images: int = 0) -> None:
@@ -24,6 +28,7 @@ class Judge:
         self.records: list[Record] = choose(records, min(images, len(records)))
         self.batches = DetectionBatches(cfg, dataset, self.records)
         self.before: Evaluation | None = None
+        self.after: Evaluation | None = None
 
     def rate(self, model: Model) -> Evaluation:
         """Evaluate a model."""
