@@ -1,4 +1,4 @@
-# make quickstart   train, evaluate and draw with a small detector on generated data
+# make quickstart   train a YOLO on generated data, quantize it to INT8, evaluate both and draw predictions
 # make test         the whole test suite
 # make native       build the optional native operators (DETECTRON2_NATIVE=cuda: CUDA ones too)
 # make lint         ruff and mypy

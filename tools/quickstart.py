@@ -36,7 +36,9 @@ def train(config: Path, data: Path, output: Path, options: list[str]) -> dict[st
     args = default_argument_parser().parse_args(
         ["--config-file", str(config), *data_options(data), "OUTPUT_DIR", str(output), *options]
     )
-    return train_net.main(args)["bbox"]
+    results = train_net.main(args)
+    assert results is not None
+    return results["bbox"]
 
 
 def data_options(data: Path) -> list[str]:

@@ -3,14 +3,14 @@
 Usage: ``python projects/YOLO/tools/bench_throughput.py [--models yolov8n yolo11n] [--repeat 5] [--tasks ...]``.
 
 Both sides run the same network eagerly in one process, in turn, on the same pixels: inference from pixels in 0..1 to
-decoded boxes and scores, as built and with the normalisation folded into the convolutions; a training step from pixels in
-0..255 through losses, gradients and SGD. Figures are CPU milliseconds, medians; a ratio of 1 or less means as fast as the
-package or faster. ``--memory`` adds the growth of the peak resident memory, each side and task in a process of its own.
+decoded boxes and scores, as built and with the normalisation folded into the convolutions; a training step from pixels
+in 0..255 through losses, gradients and SGD. Figures are CPU milliseconds, medians; a ratio of 1 or less means no slower
+than the package. ``--memory`` adds the growth of the peak resident memory, each side and task in a process of its
+own (on Linux).
 """
 
 import argparse
 import importlib.util
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from detectron2.projects.yolo import add_yolo_config  # noqa: E402
+from detectron2.projects.yolo import YOLO, add_yolo_config  # noqa: E402
 from detectron2.projects.yolo.fuse import fuse_for_inference  # noqa: E402
+from detectron2.projects.yolo.meta_arch import in_fast_layout  # noqa: E402
 
 from detectron2.config import get_cfg  # noqa: E402
 from detectron2.modeling import build_model  # noqa: E402
@@ -77,6 +78,7 @@ def ours(model_name: str, task: Task) -> Call:
     cfg.MODEL.DEVICE, cfg.SOLVER.IMS_PER_BATCH = "cpu", task.images
     torch.manual_seed(0)
     model = build_model(cfg)
+    assert isinstance(model, YOLO)
     images = pixels(task)
     if task.mode == "train":
         boxes, classes = objects(task)
@@ -88,17 +90,17 @@ def ours(model_name: str, task: Task) -> Call:
     model.eval()
     if task.mode == "fused":
         fuse_for_inference(model.network)
-    scaled = images.float() / 255
+    scaled = in_fast_layout(images.float() / 255)
     return lambda: model.predict_dense(scaled)
 
 
 def peer(model_name: str, task: Task) -> Call:
     """A call of the package's model of that name."""
-    from ultralytics import YOLO
+    from ultralytics import YOLO as PackageModel
     from ultralytics.cfg import get_cfg as package_settings
 
     torch.manual_seed(0)
-    model = YOLO(f"{model_name}.yaml", verbose=False).model
+    model = PackageModel(f"{model_name}.yaml", verbose=False).model
     images = pixels(task)
     if task.mode == "train":
         model.args = package_settings()
@@ -158,10 +160,17 @@ def peak_memory(side: str, model: str, task: Task) -> float:
 
 def measure_memory(side: str, model: str, task: Task) -> float:
     call = SIDES[side](model, task)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: imports have one of their own
+    before = peak_mebibytes()
     for _ in range(3):
         run(call, task.mode)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return peak_mebibytes() - before
+
+
+def peak_mebibytes() -> float:
+    """The largest resident memory of this process, on Linux."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -96,8 +96,8 @@ def decode_anchor_based(
 ) -> tuple[Tensor, Tensor]:
     """Boxes and scores of an anchor-based head; a score is objectness times class.
 
-    With p the sigmoid of a logit: center ``(2 p - 0.5 + cell) * stride``, size ``(2 p)^2 * anchor`` (Scaled-YOLOv4); or, for a
-    raw size t, ``(p + cell) * stride`` and ``exp(t) * anchor`` (YOLOv3, section 2.1).
+    With p the sigmoid of a logit: center ``(2 p - 0.5 + cell) * stride``, size ``(2 p)^2 * anchor`` (Scaled-YOLOv4);
+    or, for a raw size t, ``(p + cell) * stride`` and ``exp(t) * anchor`` (YOLOv3, section 2.1).
 
     Args:
         raw: ``Tensor[N, A * (5 + K), H, W]`` for each level.
