@@ -1,8 +1,6 @@
 """From the weights of a detector to a quantized one that runs, and the record of how it went."""
 
-import json
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,15 @@ from ..quantization.ptq.result import PTQResult
 from ..quantization.ptq.sensitivity import SensitivityTable, sensitivity
 from ..quantization.transform import convert
 from ..quantized_checkpoints import summary
+from .confidence import confidence_shift
 from .data import DetectionBatches, calibration_records
 from .judge import Judge, judge_for
 from .loss import DetectionLoss
 from .models import load_detector, quantization_of, save_detector
 from .options import Request
 from .output import check_writable, whole_folder
+from .pictures import draw_pictures
+from .reporting import write_reports
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +59,13 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
         report["warnings"].append("The weights are those of a quantized model: nothing was calibrated")
     with whole_folder(request.out) as folder:
         _write_inputs(folder, cfg, model, report)
-        report |= _judged(model, request, judge, report["warnings"])
+        report |= _judged(model, request, judge, folder, report["warnings"])
         report["layers"] = convert(model).to_dict()
         if request.export:
             from .exporting import export_detector
 
             report["export"] = export_detector(model, judge, request, engines, folder)
-        write_json(folder / "report.json", report)
+        write_reports(report, folder)
     return report
 
 
@@ -123,14 +124,19 @@ def _calibrated(
     return {"calibration": {"dataset": request.calibration, "images": len(records)}, "ptq": result.to_dict(), **found}
 
 
-def _judged(model: nn.Module, request: Request, judge: Judge | None, warnings: list[str]) -> dict[str, Any]:
+def _judged(
+    model: nn.Module, request: Request, judge: Judge | None, folder: Path, warnings: list[str]
+) -> dict[str, Any]:
     if judge is None:
         warnings.append("There was nothing to evaluate on: no AP is known")
         return {}
-    after = judge.rate(model)
+    judge.after = after = judge.rate(model)
     drop = judge.drop(after)
     logger.info("AP quantized: %.2f", after.ap)
     found: dict[str, Any] = {"evaluation": judge.compare(after)}
+    if judge.before is not None:
+        found["confidence"] = confidence_shift(judge.records, judge.before, after)
+        found["pictures"] = draw_pictures(judge.dataset, judge.records, judge.before, after, folder)
     too_much = drop is not None and drop > request.tolerance
     if too_much:
         warnings.append(f"Quantization costs {drop:.2f} AP, more than {request.tolerance:g}")
@@ -150,16 +156,3 @@ def _write_inputs(folder: Path, cfg: CfgNode, model: nn.Module, report: dict[str
     if "ptq" in report:
         text = yaml.safe_dump(report["ptq"]["recipe"], sort_keys=False)
         (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that every reader takes: numbers that are not finite become null."""
-    path.write_text(json.dumps(_finite(content), indent=1, allow_nan=False), encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -31,7 +31,8 @@ def quantized(trained, tmp_path_factory):
 
 
 def test_a_report_and_a_checkpoint(trained, quantized):
-    assert {path.name for path in quantized.iterdir()} == {"config.yaml", "quantized.pth", "recipe.yaml", "report.json"}
+    names = {"config.yaml", "quantized.pth", "recipe.yaml", "report.json", "report.html", "pictures"}
+    assert {path.name for path in quantized.iterdir()} == names
     report = json.loads((quantized / "report.json").read_text())
     assert report["calibration"] == {"dataset": "ptq_shapes_train", "images": 6}
     assert report["evaluation"]["images"] == 3 and {"float", "quantized", "drop_per_class"} <= set(report["evaluation"])
@@ -77,6 +78,7 @@ def test_a_quantized_checkpoint_is_exported_without_calibration_data(exported):
     assert engine["parity"]["passed"] and len(engine["parity"]["tensors"]) > 20
     aps = [one["quantized"]["bbox"]["AP"] for one in (report["evaluation"], engine["evaluation"])]
     assert aps[0] == pytest.approx(aps[1], abs=0.2)
+    assert engine["agreement"] is None or engine["agreement"] > 90
 
 
 @pytest.mark.parametrize(

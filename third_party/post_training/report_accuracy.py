@@ -1,0 +1,58 @@
+"""AP and scores of a run, for its report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..quantization.report import ApRow, ApTable, ClassAp, Confidence, ConfidenceRow, Curve
+from .report_parts import made
+
+_CLASS = "AP-"
+
+
+def ap_tables(result: Mapping[str, Any]) -> tuple[ApTable, ...]:
+    """A table for each task: the float model, the quantized one, and the exported file in each engine.
+
+    The last column of boxes is the AP with the float model's own detections as ground truth.
+    """
+    evaluation = result.get("evaluation")
+    if evaluation is None:
+        return ()
+    variants = {name: evaluation[name] for name in ("float", "quantized") if name in evaluation}
+    agreements = {"quantized": evaluation.get("agreement")}
+    for engine in result.get("export", {}).get("engines", ()):
+        if "evaluation" in engine:
+            variants[engine["engine"]] = engine["evaluation"]["quantized"]
+            agreements[engine["engine"]] = engine["evaluation"].get("agreement")
+    tables = []
+    for task in evaluation["quantized"]:
+        rows = [ApRow(name, _metrics(tasks.get(task, {}))) for name, tasks in variants.items()]
+        if task == "bbox" and any(value is not None for value in agreements.values()):
+            rows = [ApRow(row.name, {**row.metrics, "Agreement": agreements.get(row.name)}) for row in rows]
+        tables.append(ApTable(tuple(rows), task, evaluation["dataset"], evaluation["images"]))
+    return tuple(tables)
+
+
+def _metrics(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: value for name, value in values.items() if not name.startswith(_CLASS)}
+
+
+def class_aps(result: Mapping[str, Any]) -> tuple[ClassAp, ...]:
+    """AP of boxes of each class; none where the float model was not evaluated."""
+    evaluation = result.get("evaluation", {})
+    if "float" not in evaluation:
+        return ()
+    before, after = (evaluation[name].get("bbox", {}) for name in ("float", "quantized"))
+    return tuple(
+        ClassAp(name.removeprefix(_CLASS), value, after.get(name))
+        for name, value in before.items()
+        if name.startswith(_CLASS)
+    )
+
+
+def confidence(result: Mapping[str, Any]) -> Confidence | None:
+    """What becomes of score thresholds."""
+    found = result.get("confidence")
+    if found is None:
+        return None
+    rows = tuple(made(ConfidenceRow, row) for row in found["rows"])
+    return Confidence(rows, tuple(made(Curve, curve) for curve in found["curves"]), found["iou"])
