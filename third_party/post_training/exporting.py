@@ -15,7 +15,6 @@ from ..quantization.export import (
     RUNNERS,
     Finding,
     Runner,
-    Tolerance,
     errors,
     find_runner,
     lint,
@@ -30,8 +29,6 @@ from .options import Request
 
 logger = logging.getLogger(__name__)
 
-# A detection more or less moves all outputs behind it; quantized tensors and AP tell more.
-_ANY_OUTPUT = Tolerance(output=float("inf"))
 _PARITY_BATCHES = 4
 
 
@@ -114,8 +111,7 @@ def _tried(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"engine": runner.name, "file": path.name}
     inputs = _inputs(parts, judge)
-    suppressed = len(program.graph_signature.user_outputs) > 2
-    report = parity(program, path, runner, inputs, tolerance=_ANY_OUTPUT if suppressed else None)
+    report = parity(program, path, runner, inputs)
     found["parity"] = report.to_dict()
     if judge is not None:
         rated = judge.rate(ExportedDetector(runner.load(path, threads=torch.get_num_threads()), parts))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from third_party.quantization.export import ParityError, Tolerance, compare, find_runner, parity, simulate
+from third_party.quantization.export import ParityError, Tolerance, compare, find_runner, parity, simulate, trace
 from third_party.quantization.export.nodes import tensor_names
 from third_party.quantization.export.parity_report import Difference, ParityReport
 
-from .models import everything, everything_file, everything_traced, images
+from .models import Wrapped, everything, everything_file, everything_traced, images
+from .test_passes import Quantize, X
 
 BATCHES = [(images(3, 40, 28, seed=5),), (images(1, 16, 64, seed=6),)]
 CASES = [(7, 8), (4, 8), (7, 4)]
@@ -44,6 +45,24 @@ def test_the_program_is_the_converted_model():
         for value, output in zip(expected, outputs, strict=True):
             torch.testing.assert_close(output, value, rtol=1e-5, atol=1e-5)
         assert list(taps) == list(tensor_names(everything_traced()).values())
+
+
+def test_what_a_choice_stands_before_is_not_judged():
+    def function(m, x):
+        best = m.a(x).flatten(1).topk(40).values
+        return m.b(best) + 1, best, m.a(x)
+
+    program = trace(Wrapped(function, a=Quantize(), b=Quantize()), (X,))
+
+    def execute(inputs):
+        outputs, taps = simulate(program, [torch.from_numpy(value) for value in inputs])
+        moved = [*(value.flip(1) for value in outputs[:2]), outputs[2]]
+        taps = {name: value.flip(1) if value.dim() == 2 else value for name, value in taps.items()}
+        return [value.numpy() for value in moved], {name: value.numpy() for name, value in taps.items()}
+
+    report = compare(program, execute, [(X,)], engine="moved")
+    assert [output.chosen for output in report.outputs] == [True, True, False]
+    assert sum(tensor.chosen for tensor in report.tensors) == 1 and report.outputs[1].largest > 0
 
 
 def test_a_wrong_tensor_is_named_and_not_those_behind_it():
