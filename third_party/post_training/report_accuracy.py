@@ -7,6 +7,7 @@ from ..quantization.report import ApRow, ApTable, ClassAp, Confidence, Confidenc
 from .report_parts import made
 
 _CLASS = "AP-"
+_AGREEMENT = "AP on float detections"
 
 
 def ap_tables(result: Mapping[str, Any]) -> tuple[ApTable, ...]:
@@ -27,7 +28,7 @@ def ap_tables(result: Mapping[str, Any]) -> tuple[ApTable, ...]:
     for task in evaluation["quantized"]:
         rows = [ApRow(name, _metrics(tasks.get(task, {}))) for name, tasks in variants.items()]
         if task == "bbox" and any(value is not None for value in agreements.values()):
-            rows = [ApRow(row.name, {**row.metrics, "Agreement": agreements.get(row.name)}) for row in rows]
+            rows = [ApRow(row.name, {**row.metrics, _AGREEMENT: agreements.get(row.name)}) for row in rows]
         tables.append(ApTable(tuple(rows), task, evaluation["dataset"], evaluation["images"]))
     return tuple(tables)
 

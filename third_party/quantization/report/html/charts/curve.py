@@ -19,6 +19,7 @@ def curve_chart(
     upward: str,
     points: Sequence[tuple[float, float]] = (),
     log: bool = False,
+    bounds: tuple[float, float] | None = None,
 ) -> Html:
     """Curves with axes.
 
@@ -28,11 +29,12 @@ def curve_chart(
         across, upward: what the axes show.
         points: single measurements.
         log: horizontal axis logarithmic, ticks at the points of the curves.
+        bounds: of the vertical axis; None to suit the values.
     """
     xs = [x for curve in curves for x in curve.x] + [x for x, _ in points]
     ys = [y for curve in curves for y in curve.y] + [y for _, y in points]
     horizontal = Scale(*extent(xs), _LEFT + 8, _WIDTH - _RIGHT, log=log and min(xs, default=0) > 0)
-    vertical = Scale(*_padded(*extent(ys)), _HEIGHT - _BOTTOM, _TOP)
+    vertical = Scale(*(bounds or _padded(*extent(ys))), _HEIGHT - _BOTTOM, _TOP)
     drawn: list[Html | None] = [
         *_axes(horizontal, vertical, sorted(set(xs)) if log else horizontal.ticks(8), across, upward)
     ]

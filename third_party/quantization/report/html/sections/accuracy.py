@@ -26,7 +26,7 @@ def _ap_table(found: ApTable) -> Html:
     columns += [Column(name, _metric(name), lambda value: fixed(value, 2)) for name in metrics]
     columns.append(
         Column(
-            f"{found.headline} against {found.baseline}",
+            f"Change of {found.headline}",
             found.drop,
             loss,
             lambda row: "bad" if is_more(found.drop(row), 1.0) else None,

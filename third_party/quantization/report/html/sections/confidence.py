@@ -3,7 +3,7 @@
 from ...model import Report
 from ..charts import curve_chart
 from ..elements import Html, markup
-from ..numbers import fixed, percent
+from ..numbers import fixed, known, percent
 from ..table import Column, table
 from .frame import note
 
@@ -28,10 +28,14 @@ def section(report: Report) -> Html | None:
         Column("Recall at equal precision", lambda row: row.recall_equal, percent),
     ]
     drawn = curve_chart(
-        "Precision", found.curves, across="score threshold", upward="share of detections that are right"
+        "Precision",
+        found.curves,
+        across="score threshold",
+        upward="share of detections that are right",
+        bounds=(0.0, 1.0),
     )
     return markup(
         note(f"{_MEANING} A detection is right when it overlaps an object of its class by {found.iou:g} or more."),
-        drawn if found.curves else None,
+        drawn if any(sum(map(known, curve.y)) > 1 for curve in found.curves) else None,
         table("Thresholds that give the same precision", columns, found.rows) if found.rows else None,
     )
