@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..modules import QuantLayer
 from .batches import Run
 from .bias_correction import correct_biases
 from .collect import collect
 from .equalization import equalize
 from .learning import LearningSettings
-from .migration import migrate_scales
+from .migration import is_depthwise, migrate_scales
 from .recipe import PTQRecipe
 from .recipe_parts import ReconstructionSettings
 from .reconstruction import reconstruct
@@ -31,7 +32,7 @@ def before_statistics(
     if recipe.steps.equalize:
         with step("equalize") as facts:
             facts["pairs"] = [list(pair) for pair in equalize(model, lambda: run(model, example))]
-    if recipe.steps.migrate:
+    if recipe.steps.migrate and any(isinstance(layer, QuantLayer) and is_depthwise(layer) for layer in model.modules()):
         with step("migrate") as facts:
             facts["layers"] = [dict(row) for row in migrate_scales(model, collect(model, batches, run))]
 
@@ -39,7 +40,7 @@ def before_statistics(
 def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
     """Steps that need all ranges; biases come last, as they make up for what all else does."""
     settings = recipe.reconstruction
-    if recipe.steps.migrate:
+    if any(isinstance(layer, QuantLayer) and layer.input_scale is not None for layer in model.modules()):
         with step("refine") as facts:
             facts["layers"] = refine_scales(model, batches, run)
     if settings.enabled:

@@ -46,7 +46,8 @@ def test_the_model_computes_nearly_the_same_with_integers(net, batches, bits):
     assert _error(model, net, batches) < {8: 0.03, 16: 2e-4}[bits]
     assert sum(isinstance(module, ConvertedConv2d) for module in model.modules()) == 6
     assert all(quantizer.frozen for _, quantizer in quantizers(model))
-    assert [step["step"] for step in result.steps] == ["prepare", "tie", "statistics", "ranges", "convert"]
+    names = ["prepare", "tie", "statistics", "ranges", "correct biases", "convert"]
+    assert [step["step"] for step in result.steps] == names
     plain = json.loads(json.dumps(result.to_dict()))
     assert PTQRecipe.from_mapping(plain["recipe"]) == recipe and len(plain["ranges"]) >= 5
     assert "unused" in plain["warnings"][0]  # no data reach it
@@ -80,7 +81,7 @@ def test_observers_by_layer(net, batches):
 
 def test_learned_rounding_helps_at_low_width(net, batches):
     plain, learned = copy.deepcopy(net), copy.deepcopy(net)
-    low = {"weights": WeightSettings(bits=3), "activations": ActivationSettings(bits=8)}
+    low = {"weights": WeightSettings(bits=3), "steps": StepSettings(bias_correction=False)}
     post_training_quantize(plain, PTQRecipe(**low), batches)
     settings = ReconstructionSettings(enabled=True, method="adaround", iterations=60, drop=0.0)
     result = post_training_quantize(learned, PTQRecipe(reconstruction=settings, **low), batches)
@@ -88,9 +89,22 @@ def test_learned_rounding_helps_at_low_width(net, batches):
     assert _error(learned, net, batches) < _error(plain, net, batches)
 
 
-def test_migration_is_a_step(net, batches):
-    result = post_training_quantize(copy.deepcopy(net), PTQRecipe(steps=StepSettings(migrate=True)), batches)
-    assert [step["step"] for step in result.steps][2] == "migrate"
+def test_usual_steps_in_their_order(batches):
+    torch.manual_seed(0)
+    depthwise = nn.Conv2d(8, 8, 3, groups=8)
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.SiLU(), depthwise, nn.SiLU(), nn.Conv2d(8, 4, 1)).eval()
+    with torch.no_grad():
+        model[0].weight[0] *= 30
+    plain, usual = copy.deepcopy(model), copy.deepcopy(model)
+    none = StepSettings(migrate=False, bias_correction=False)
+    post_training_quantize(plain, PTQRecipe(steps=none), batches)
+    result = post_training_quantize(usual, PTQRecipe(), batches)
+    names = ["prepare", "tie", "migrate", "statistics", "ranges", "refine", "correct biases", "convert"]
+    assert [step["step"] for step in result.steps] == names
+    assert result.steps[2]["layers"][0]["name"] == "2"
+    with torch.no_grad():
+        errors = [sum(float((m(b) - model(b)).square().mean()) for b in batches) for m in (usual, plain)]
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_bad_data_leaves_the_model_in_float(net, batches):
