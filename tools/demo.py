@@ -19,6 +19,7 @@ from detectron2.data.detection_utils import read_image
 from detectron2.engine import DefaultPredictor
 from detectron2.engine.preflight import register_configured_datasets
 from detectron2.projects import read_config
+from detectron2.structures import Instances
 from detectron2.utils.logger import setup_logger
 from detectron2.utils.visualizer import ColorMode, Visualizer
 
@@ -85,11 +86,17 @@ def run_on_pictures(args: argparse.Namespace, cfg: CfgNode, metadata: object) ->
     for path, name in zip(paths, output_names(paths), strict=True):
         image = read_image(str(path), format="BGR")
         start = time.perf_counter()
-        instances = predictor(image)["instances"].to("cpu")
+        instances = found(predictor, image, args.confidence_threshold)
         seconds = time.perf_counter() - start
         drawn = Visualizer(image[:, :, ::-1], metadata).draw_instance_predictions(instances)
         drawn.save(str(args.output / name))
         logger.info(f"{path}: {len(instances)} instances in {seconds:.2f} s")
+
+
+def found(predictor: DefaultPredictor, image: np.ndarray, threshold: float) -> Instances:
+    """Instances in a BGR picture that score at least ``threshold``; a project's models know thresholds of their own."""
+    instances = predictor(image)["instances"].to("cpu")
+    return instances[instances.scores >= threshold]
 
 
 def frames(capture: object) -> Iterator[np.ndarray]:
@@ -121,7 +128,7 @@ def run_on_video(args: argparse.Namespace, cfg: CfgNode, metadata: object) -> No
     writer = cv2.VideoWriter(str(args.output), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
     predictor, visualizer = DefaultPredictor(cfg), VideoVisualizer(metadata, ColorMode.IMAGE)
     for frame in tqdm(frames(capture), total=int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None, file=sys.stderr):
-        instances = predictor(frame)["instances"].to("cpu")
+        instances = found(predictor, frame, args.confidence_threshold)
         drawn = visualizer.draw_instance_predictions(frame[:, :, ::-1], instances).get_image()
         writer.write(np.ascontiguousarray(drawn[:, :, ::-1]))
     writer.release()
