@@ -111,11 +111,11 @@ CRITERIA: dict[str, Callable[[CfgNode, DetectionHead], nn.Module]] = {
 
 
 def build_criterion(cfg: CfgNode, head: DetectionHead) -> nn.Module:
-    """The loss that suits the head of a head.
+    """The loss that suits a head.
 
     Args:
         cfg: the whole config.
-        network: tells classes, strides and the like.
+        head: tells its kind, classes, strides and the like.
 
     Returns:
         a module from (raw predictions of the network, targets) to a dict of scalars, means over the images.
