@@ -26,6 +26,7 @@ from ..quantization.export import (
 from .evaluation import agreement
 from .judge import Judge
 from .options import Request
+from .reference import integer_reference
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,12 @@ def find_engines(names: Sequence[str] | None) -> list[Runner]:
 
 
 def export_detector(
-    model: nn.Module, judge: Judge | None, request: Request, engines: Sequence[Runner], folder: Path
+    model: nn.Module,
+    judge: Judge | None,
+    request: Request,
+    engines: Sequence[Runner],
+    folder: Path,
+    warnings: list[str],
 ) -> dict[str, Any]:
     """Write the files, run them, compare.
 
@@ -54,7 +60,9 @@ def export_detector(
         judge: rates the files as models; None where there is nothing to evaluate on.
         request: what is wanted.
         engines: that run the files.
-        folder: to write to: ``model.pt2``, ``model.onnx``, and ``model_<engine>.onnx`` for each engine.
+        folder: to write to: ``model.pt2``, ``model.onnx``, ``model_<engine>.onnx`` for each engine, and
+            ``model.integer`` with the raw predictions in integers.
+        warnings: is told what could not be done.
 
     Returns:
         findings, files and engines as plain values.
@@ -73,8 +81,13 @@ def export_detector(
         found["findings"][target] = _linted(program, target)
         name = "model.onnx" if target == "generic" else f"model_{target}.onnx"
         files.append(_described(_written(program, parts, form, folder / name, target), target))
+    inputs = _inputs(parts, judge)
     for runner in engines:
-        found["engines"].append(_tried(program, parts, folder / f"model_{runner.name}.onnx", runner, judge))
+        path = folder / f"model_{runner.name}.onnx"
+        found["engines"].append(_tried(program, path, runner, inputs) | _rated(parts, path, runner, judge))
+    if reference := integer_reference(parts, [pixels for pixels, *_ in inputs], folder, warnings):
+        files.append(_described(folder / reference["file"], "integer"))
+        found["engines"].append(reference)
     return found
 
 
@@ -107,19 +120,19 @@ def _described(path: Path, target: str) -> dict[str, Any]:
 
 
 def _tried(
-    program: ExportedProgram, parts: DetectorParts, path: Path, runner: Runner, judge: Judge | None
+    program: ExportedProgram, path: Path, runner: Runner, inputs: Sequence[tuple[torch.Tensor, ...]]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"engine": runner.name, "file": path.name}
-    inputs = _inputs(parts, judge)
     report = parity(program, path, runner, inputs)
-    found["parity"] = report.to_dict()
-    if judge is not None:
-        rated = judge.rate(ExportedDetector(runner.load(path, threads=torch.get_num_threads()), parts))
-        found["evaluation"] = judge.compare(rated)
-        if judge.after is not None:
-            found["agreement"] = agreement(judge.after, rated)
-        logger.info("AP in %s: %.2f", runner.name, rated.ap)
-    return found
+    return {"engine": runner.name, "file": path.name, "parity": report.to_dict()}
+
+
+def _rated(parts: DetectorParts, path: Path, runner: Runner, judge: Judge | None) -> dict[str, Any]:
+    if judge is None:
+        return {}
+    rated = judge.rate(ExportedDetector(runner.load(path, threads=torch.get_num_threads()), parts))
+    logger.info("AP in %s: %.2f", runner.name, rated.ap)
+    found = {"evaluation": judge.compare(rated)}
+    return found if judge.after is None else found | {"agreement": agreement(judge.after, rated)}
 
 
 def _inputs(parts: DetectorParts, judge: Judge | None) -> list[tuple[torch.Tensor, ...]]:

@@ -52,7 +52,7 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
     engines = _engines(request)
     judge = judge_for(cfg, request.evaluation, request.evaluation_images)
     model = load_detector(cfg, request.weights)
-    report = {"model": _described(model, cfg, request), "warnings": []}
+    report: dict[str, Any] = {"model": _described(model, cfg, request), "warnings": []}
     if quantization_of(model) is None:
         report |= _calibrated(model, cfg, request, judge, report["warnings"])
     elif request.calibration:
@@ -64,7 +64,7 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
         if request.export:
             from .exporting import export_detector
 
-            report["export"] = export_detector(model, judge, request, engines, folder)
+            report["export"] = export_detector(model, judge, request, engines, folder, report["warnings"])
         write_reports(report, folder)
     return report
 
@@ -109,7 +109,8 @@ def _calibrated(
     if judge is not None:
         judge.before = judge.rate(model)
         logger.info("AP in floating point: %.2f", judge.before.ap)
-    recipe, found = request.recipe, {}
+    recipe = request.recipe
+    found: dict[str, Any] = {}
     if request.max_drop is not None and judge is not None:
         from .choosing import choose_recipe
 

@@ -71,10 +71,15 @@ def exported(trained, quantized, tmp_path_factory):
 def test_a_quantized_checkpoint_is_exported_without_calibration_data(exported):
     report = json.loads((exported / "report.json").read_text())
     assert "ptq" not in report and "minmax 8 bits" in report["model"]["trained_quantized"]
-    names = {"model.pt2", "model.onnx", "model_onnxruntime.onnx"}
+    names = {"model.pt2", "model.onnx", "model_onnxruntime.onnx", "model.integer"}
     assert names <= {path.name for path in exported.iterdir()}
     assert {file["file"] for file in report["export"]["files"]} == names
-    (engine,) = report["export"]["engines"]
+    engine, integers = report["export"]["engines"]
+    assert (
+        integers["parity"]["passed"]
+        and len(integers["parity"]["tensors"]) > 20
+        and "Convolution" in integers["program"]
+    )
     assert engine["parity"]["passed"] and len(engine["parity"]["tensors"]) > 20
     aps = [one["quantized"]["bbox"]["AP"] for one in (report["evaluation"], engine["evaluation"])]
     assert aps[0] == pytest.approx(aps[1], abs=0.2)
