@@ -17,12 +17,13 @@ from third_party.quantization.ptq.collect import collect
 from third_party.quantization.ptq.costs import layer_costs
 from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
-from third_party.quantization.ptq.recipe_parts import ActivationSettings, WeightSettings
+from third_party.quantization.ptq.recipe_parts import ActivationSettings, StepSettings, WeightSettings
 from third_party.quantization.ptq.search import Solver
 from third_party.quantization.ptq.treatments import alternative_trials, range_setter
 from third_party.quantization.ptq.trials import layers_with_quantizers, measure_trials
 
-RECIPE = PTQRecipe(WeightSettings(bits=4), ActivationSettings(bits=5))
+STEPS = StepSettings(migrate=False, bias_correction=False)  # a trial changes ranges alone
+RECIPE = PTQRecipe(WeightSettings(bits=4), ActivationSettings(bits=5), STEPS)
 CHOICES = (*SAFER, Alternative("W3", weight_bits=3), Alternative("minmax", observer="minmax"))
 
 

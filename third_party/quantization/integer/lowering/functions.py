@@ -58,6 +58,9 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
     points = torch.linspace(-end, end, 2**PREACTIVATION_BITS + 1)
     changes = grid.levels(function(points)).diff().nonzero()
     bottom, top = (float(points[changes[0]]), float(points[changes[-1] + 1])) if changes.numel() else (-1.0, 1.0)
+    # The whole zero-point moves the grid by up to half a step, which must not cost it the outermost levels.
+    margin = float(points[1] - points[0])
+    bottom, top = bottom - margin, top + margin
     low = -(2 ** (PREACTIVATION_BITS - 1))
     step = float(torch.tensor((top - bottom) / (2**PREACTIVATION_BITS - 1), dtype=torch.float32))
     return CodeGrid(step, (round(low - bottom / step),), low, -low - 1)
