@@ -58,6 +58,9 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
     points = torch.linspace(-end, end, 2**PREACTIVATION_BITS + 1)
     changes = grid.levels(function(points)).diff().nonzero()
     bottom, top = (float(points[changes[0]]), float(points[changes[-1] + 1])) if changes.numel() else (-1.0, 1.0)
+    # A point more on either side: the grid's ends move by up to half a step, and must stay beyond the last changes.
+    spacing = 2 * end / 2**PREACTIVATION_BITS
+    bottom, top = bottom - spacing, top + spacing
     # The whole zero-point moves the grid by up to half a step, which must not cost it the outermost levels.
     margin = float(points[1] - points[0])
     bottom, top = bottom - margin, top + margin
