@@ -61,6 +61,9 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
     # A point more on either side: the grid's ends move by up to half a step, and must stay beyond the last changes.
     spacing = 2 * end / 2**PREACTIVATION_BITS
     bottom, top = bottom - spacing, top + spacing
+    # The whole zero-point moves the grid by up to half a step, which must not cost it the outermost levels.
+    margin = float(points[1] - points[0])
+    bottom, top = bottom - margin, top + margin
     low = -(2 ** (PREACTIVATION_BITS - 1))
     step = float(torch.tensor((top - bottom) / (2**PREACTIVATION_BITS - 1), dtype=torch.float32))
     return CodeGrid(step, (round(low - bottom / step),), low, -low - 1)
