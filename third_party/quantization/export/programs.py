@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
+from ..files import write_whole
 from . import nodes  # noqa: F401  a program's operators must be defined before it is read
-from .files import write_whole
 
 
 def save_program(program: ExportedProgram, path: str | Path) -> Path:

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import os
-import tempfile
 import zipfile
 from os import PathLike
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import write_whole
 from .arithmetic.base import Window
 from .code_grid import CodeGrid
 from .operations import OPERATIONS
@@ -45,19 +44,16 @@ def save(program: IntegerProgram, path: str | PathLike[str]) -> None:
         "outputs": list(program.outputs),
         "quantized": {name: _encode(tensor, data) for name, tensor in program.quantized.items()},
     }
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            text = json.dumps(description, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(description, separators=(",", ":"), allow_nan=False)
+
+    def write(place: Path) -> None:
+        with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in ((_DESCRIPTION, text.encode()), (_DATA, bytes(data))):
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, content)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+
+    write_whole(path, write)
 
 
 def load(path: str | PathLike[str]) -> IntegerProgram:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import write_text
+from ..files import write_text
 
 
 def plain(value: Any) -> Any:

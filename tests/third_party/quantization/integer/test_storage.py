@@ -77,9 +77,14 @@ def test_other_files_are_refused(program, tmp_path):
         IntegerProgram.load(path)
 
 
-def test_a_folder_that_is_missing_leaves_nothing(program, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        compile_program(program).save(tmp_path / "missing" / "program.zip")
+def test_a_missing_folder_is_made_and_a_file_in_its_place_is_named(program, tmp_path):
+    compiled = compile_program(program)
+    compiled.save(tmp_path / "made" / "program.zip")
+    assert IntegerProgram.load(tmp_path / "made" / "program.zip").weight_bytes == compiled.weight_bytes
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OSError, match="program.zip cannot be written"):
+        compiled.save(tmp_path / "taken" / "program.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "taken"]
 
 
 def test_unknown_backends_and_taps_are_refused(program):

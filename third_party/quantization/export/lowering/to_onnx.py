@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch.export import ExportedProgram
 
-from ..files import write_whole
+from ...files import write_whole
 from ..nodes import tensor_names
 from ..packages import need
 from .activations import lower_activation

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..files import write_text
+from ...files import write_text
 from ..model import Report
 from .elements import Html, markup, tag
 from .script import SCRIPT

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from third_party.quantization.export import load_program, save_program, simulate
-from third_party.quantization.export.files import write_whole
 from third_party.quantization.export.nodes import tensor_names
 from third_party.quantization.export.packages import missing, need
+from third_party.quantization.files import write_whole
 
-from .models import everything_traced, images
+from .export.models import everything_traced, images
 
 
 def test_a_file_is_written_whole(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
+def write_whole(path: str | os.PathLike[str], write: Callable[[Path], object]) -> Path:
     """Let ``write`` make a file beside ``path``, which takes its place once it is whole.
 
     Args:
@@ -34,6 +34,11 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
     finally:
         place.unlink(missing_ok=True)
     return path
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """:func:`write_whole` for text, as UTF-8 with plain line ends; what cannot be encoded becomes a question mark."""
+    return write_whole(path, lambda place: place.write_text(text, encoding="utf-8", errors="replace", newline="\n"))
 
 
 def _umask() -> int:
