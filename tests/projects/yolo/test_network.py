@@ -8,24 +8,7 @@ from detectron2.projects.yolo.network import YOLONetwork, absolute_sources, ance
 from torch import Tensor, nn
 
 from detectron2.layers import Conv2d
-
-SMALLEST = {
-    "gelan": "t",
-    "yolo11": "n",
-    "yolo12": "n",
-    "yolo26": "n",
-    "yolov10": "n",
-    "yolov3": "tiny",
-    "yolov5": "n",
-    "yolov7": "tiny",
-    "yolov8": "n",
-    "yolov9": "t",
-    "yolox": "nano",
-}
-
-
-def test_the_list_of_small_networks_is_complete() -> None:
-    assert set(SMALLEST) == set(FAMILIES)
+from tests.projects.yolo.test_meta_arch import SMALLEST
 
 
 @pytest.mark.parametrize("family", SMALLEST)
