@@ -32,7 +32,9 @@ def correct_biases(
         model: prepared, ranges set; changed in place. Quantized layers with neither a bias nor a norm with one stay.
         batches: what ``run`` takes, gone over once.
         run: of model and batch, runs the model.
-        reference: the model in floating point with modules of the same names; None: the model with quantizers off.
+        reference: the model in floating point with modules of the same names, as :func:`float_copy` makes it. None:
+            the model with quantizers off, which is right only if nothing but ranges has been set: neither a second
+            call nor a call after reconstruction.
 
     Returns:
         the names of the layers that were corrected.

@@ -1,7 +1,6 @@
 """Weights rounded so that blocks give what they gave in floating point."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from copy import deepcopy
 from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
@@ -15,6 +14,7 @@ from .batches import Run, call_model, first_batch
 from .block_learner import BlockLearner, Sample
 from .blocks import Block, find_blocks
 from .captured import capture
+from .float_copy import float_copy
 from .learning import LearningSettings
 
 
@@ -67,7 +67,7 @@ def reconstruct(
     example = first_batch(batches)
     _check_ranges(model)
     model.eval()
-    teacher = _teacher(model) if reference is None else reference.eval()
+    teacher = float_copy(model) if reference is None else reference.eval()
     rows: list[ReconstructionRow] = []
     fixed: set[Quantizer] = set()
     blocks = find_blocks(model, lambda: run(model, example), largest=settings.largest, names=names)
@@ -134,13 +134,6 @@ def _chosen(blocks: Sequence[Block], only: Sequence[str]) -> list[Block]:
         if not any(map(pattern.matches, names)):
             raise ValueError(f"reconstruction: {pattern.text!r} matches no block; blocks are {', '.join(names)}")
     return [block for block in blocks if any(pattern.matches(block.name) for pattern in patterns)]
-
-
-def _teacher(model: nn.Module) -> nn.Module:
-    teacher = deepcopy(model).eval()
-    for _, quantizer in quantizers(teacher):
-        quantizer.set_enabled(False)
-    return teacher
 
 
 def _check_ranges(model: nn.Module) -> None:

@@ -13,6 +13,7 @@ from .batches import Run
 from .bias_correction import correct_biases
 from .collect import collect
 from .equalization import equalize
+from .float_copy import float_copy
 from .learning import LearningSettings
 from .migration import is_depthwise, migrate_scales
 from .recipe import PTQRecipe
@@ -43,13 +44,16 @@ def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], ru
     if any(isinstance(layer, QuantLayer) and layer.input_scale is not None for layer in model.modules()):
         with step("refine") as facts:
             facts["layers"] = refine_scales(model, batches, run)
+    reference = None
     if settings.enabled:
+        reference = float_copy(model)  # rounded weights no longer show what the model computed before
         with step("reconstruct") as facts:
             some = FirstBatches(batches, settings.batches)
-            facts["blocks"] = [dict(row) for row in reconstruct(model, some, run, settings=learning_settings(settings))]
+            rows = reconstruct(model, some, run, reference=reference, settings=learning_settings(settings))
+            facts["blocks"] = [dict(row) for row in rows]
     if recipe.steps.bias_correction:
         with step("correct biases") as facts:
-            facts["layers"] = correct_biases(model, batches, torch.no_grad()(run))
+            facts["layers"] = correct_biases(model, batches, torch.no_grad()(run), reference=reference)
 
 
 def learning_settings(settings: ReconstructionSettings) -> LearningSettings:
