@@ -6,6 +6,7 @@ from torch import nn
 
 from third_party.quantization.modules import QuantLayer
 from third_party.quantization.ptq.bias_correction import bias_of, correct_biases
+from third_party.quantization.ptq.float_copy import float_copy
 from third_party.quantization.transform import quantizers
 
 from .small import calibrated, float_output, images, separable
@@ -67,3 +68,13 @@ def test_the_model_is_left_as_it_was():
 def test_no_data_is_an_error():
     with pytest.raises(ValueError, match="at least one batch"):
         correct_biases(calibrated(separable()), [])
+
+
+def test_a_second_call_needs_what_the_model_was_before():
+    model = calibrated(separable(nn.ReLU), bits=3)
+    exact, expected = float_copy(model), exact_means(model, images(1))
+    for _ in range(2):
+        correct_biases(model, images(1), reference=exact)
+        assert (output_means(model, images(1)) - expected).abs().max() < 1e-5
+    with torch.no_grad():
+        torch.testing.assert_close(exact(images(1)[0]).mean((0, 2, 3)), expected)
