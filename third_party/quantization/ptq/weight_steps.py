@@ -14,7 +14,6 @@ from .bias_correction import correct_biases
 from .collect import collect
 from .equalization import equalize
 from .float_copy import float_copy
-from .float_copy import float_copy
 from .learning import LearningSettings
 from .migration import is_depthwise, migrate_scales
 from .recipe import PTQRecipe
