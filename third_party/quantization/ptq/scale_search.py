@@ -12,6 +12,7 @@ from ..transform.flow import float_evaluation
 from .batches import Run, call_model
 from .captured import Call, capture
 from .migration import is_depthwise
+from .weight_ranges import folded_factor
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 
@@ -64,6 +65,7 @@ def _search(layer: QuantLayer, calls: Sequence[Call], shares: Sequence[float]) -
         errors.append(sum((_errors(layer, call) for call in calls), start=torch.zeros_like(start)))
     best = torch.stack(errors).argmin(0)
     _put(layer, start * start.new_tensor(shares)[best])
+    layer.quantized_weight(folded_factor(layer))  # takes the range of the weights as they are now
 
 
 def _put(layer: QuantLayer, scale: Tensor) -> None:

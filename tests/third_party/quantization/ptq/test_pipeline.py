@@ -89,12 +89,26 @@ def test_learned_rounding_helps_at_low_width(net, batches):
     assert _error(learned, net, batches) < _error(plain, net, batches)
 
 
-def test_usual_steps_in_their_order(batches):
+@pytest.fixture
+def uneven():
     torch.manual_seed(0)
     depthwise = nn.Conv2d(8, 8, 3, groups=8)
     model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.SiLU(), depthwise, nn.SiLU(), nn.Conv2d(8, 4, 1)).eval()
     with torch.no_grad():
         model[0].weight[0] *= 30
+    return model
+
+
+def test_every_range_is_known_after_the_last_step(uneven, batches):
+    recipe = PTQRecipe(steps=StepSettings(bias_correction=False))
+    open_model, converted = copy.deepcopy(uneven), copy.deepcopy(uneven)
+    post_training_quantize(open_model, recipe, batches, convert_model=False)
+    post_training_quantize(converted, recipe, batches)
+    torch.testing.assert_close(open_model(batches[0]), converted(batches[0]))
+
+
+def test_usual_steps_in_their_order(uneven, batches):
+    model = uneven
     plain, usual = copy.deepcopy(model), copy.deepcopy(model)
     none = StepSettings(migrate=False, bias_correction=False)
     post_training_quantize(plain, PTQRecipe(steps=none), batches)
