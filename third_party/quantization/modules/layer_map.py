@@ -29,7 +29,7 @@ class LinearMap(nn.Module):
         """Divide the input by one number a channel from now on; the weight makes up for it, so the map stays.
 
         Args:
-            scale: positive, ``Tensor[C_in]``, or None.
+            scale: not 0, ``Tensor[C_in]``, or None.
         """
         self.register_buffer("input_scale", None if scale is None else scale.detach().float().clone())
 

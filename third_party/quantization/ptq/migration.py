@@ -65,8 +65,8 @@ def migrate_scales(
     for name, (layer, low, high) in found.items():
         unevenness = _unevenness(low, high)
         if name in chosen if chosen is not None else is_depthwise(layer) and unevenness >= threshold:
-            reach = widths(low, high, spare)
-            scale_input(model, name, reach if is_depthwise(layer) else _shared(layer, reach, strength))
+            fits = turned_widths(low, high, spare) if is_depthwise(layer) else None
+            scale_input(model, name, _shared(layer, widths(low, high, spare), strength) if fits is None else fits)
             rows.append(MigrationRow(name=name, unevenness=unevenness))
     return rows
 
@@ -111,6 +111,13 @@ def widths(low: Tensor, high: Tensor, spare: float) -> Tensor:
     bottoms = bottom / torch.maximum(least, spare * most).clamp_min(1e-12)
     reach = torch.maximum(tops, bottoms)
     return torch.where(reach > 0, reach.clamp_min(_SMALLEST), 1.0)
+
+
+def turned_widths(low: Tensor, high: Tensor, spare: float) -> Tensor:
+    """As :func:`widths`, with the channels turned over whose lower end is the longer one: theirs are negative."""
+    turned = -low > high
+    scale = widths(torch.where(turned, -high, low), torch.where(turned, -low, high), spare)
+    return torch.where(turned, -scale, scale)
 
 
 def scale_input(model: nn.Module, name: str, scale: Tensor) -> None:

@@ -10,7 +10,7 @@ from third_party.quantization import convert
 from third_party.quantization.modules import QuantConv2d, QuantConvTranspose2d, QuantLinear
 from third_party.quantization.ptq.calibrate import set_ranges
 from third_party.quantization.ptq.collect import collect
-from third_party.quantization.ptq.migration import migrate_scales, widths
+from third_party.quantization.ptq.migration import migrate_scales, turned_widths, widths
 from third_party.quantization.ptq.scale_search import SHARES, refine_scales
 from third_party.quantization.transform.ties import tie_ranges
 
@@ -29,18 +29,24 @@ LAYERS = [
 def test_an_input_scale_keeps_the_map(kind, layer, shape):
     x, expected_layer = torch.randn(shape), copy.deepcopy(layer)
     quantized = kind.from_float(layer, None, None)
-    quantized.set_input_scale(torch.tensor([0.01, 3.0, 0.5, 1.0, 20.0, 0.2]))
+    quantized.set_input_scale(torch.tensor([0.01, -3.0, 0.5, 1.0, 20.0, -0.2]))
     torch.testing.assert_close(quantized(x), expected_layer(x), rtol=1e-4, atol=1e-5)
 
 
-def test_scaled_channels_touch_an_end_of_the_range():
+@pytest.mark.parametrize(("function", "turned"), [(widths, False), (turned_widths, True)])
+def test_scaled_channels_touch_an_end_of_the_range(function, turned):
     low = torch.tensor([-0.28, -0.2, 0.0, -0.28])
-    high = torch.tensor([100.0, 1.0, 0.0, 0.1])
-    scale = widths(low, high, spare=0.1)
-    bottom, top = low / scale, high / scale
-    assert top.max() == 100 and bottom.min() >= -10.001
-    touches = ((top - 100).abs() < 1e-3) | ((bottom + 10).abs() < 1e-3)
-    assert touches.tolist() == [True, True, False, True] and scale[2] == 1
+    high = torch.tensor([100.0, 1.0, 0.0, 0.01])
+    scale = function(low, high, spare=0.1)
+    assert (scale < 0).tolist() == [False, False, False, turned] and scale[2] == 1
+    ends = torch.stack([low / scale, high / scale])
+    bottom, top = ends.amin(0), ends.amax(0)
+    torch.testing.assert_close(
+        top[[0, 1, 3]], torch.tensor([100.0, 50.0, 100.0 if turned else 0.357]), atol=1e-2, rtol=0
+    )
+    torch.testing.assert_close(
+        bottom[[0, 1, 3]], torch.tensor([-0.28, -10.0, -3.57 if turned else -10.0]), atol=1e-2, rtol=0
+    )
 
 
 @pytest.mark.parametrize("batch_norm", ["float", "fold"])
