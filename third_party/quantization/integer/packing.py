@@ -47,12 +47,13 @@ class PackedCodes:
         return cls(torch.from_numpy(data), bits, tuple(codes.shape), offset, stride)
 
     def unpack(self) -> Tensor:
-        """The numbers, in the narrowest type that holds them."""
+        """The numbers, in the narrowest type that holds them, where ``data`` is."""
         count = int(np.prod(self.shape, dtype=np.int64))
-        planes = np.unpackbits(self.data.numpy(), count=count * self.bits, bitorder="little").reshape(count, self.bits)
-        indices = planes.astype(np.int64) @ (1 << np.arange(self.bits, dtype=np.int64))
+        planes = np.unpackbits(self.data.cpu().numpy(), count=count * self.bits, bitorder="little")
+        indices = planes.reshape(count, self.bits).astype(np.int64) @ (1 << np.arange(self.bits, dtype=np.int64))
         dtype = storage_type(self.offset, self.offset + self.stride * (2**self.bits - 1))
         if indices.size:
             numbers = indices * self.stride + self.offset
             dtype = storage_type(int(numbers.min()), int(numbers.max()))
-        return torch.from_numpy(indices * self.stride + self.offset).to(dtype).view(self.shape)
+        unpacked = torch.from_numpy(indices * self.stride + self.offset).to(dtype).view(self.shape)
+        return unpacked.to(self.data.device)

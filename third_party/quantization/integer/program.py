@@ -1,16 +1,17 @@
 """A converted model as a list of operations on integers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .arithmetic import ARITHMETICS
 from .code_grid import CodeGrid
 from .operations import Operation, Weighted
+from .placement import device_of, placed, resolve
 from .sizes import Size, bind, describe
 
 
@@ -74,24 +75,25 @@ class IntegerProgram:
 
     @torch.no_grad()
     def execute(self, inputs: Sequence[Tensor], backend: str = "integer", taps: Iterable[str] = ()) -> Execution:
-        """Run the program on the CPU.
+        """Run the program where its inputs are: on the CPU, or on an NVIDIA GPU with the kernels of :mod:`.gpu`.
 
         Args:
-            inputs: a tensor for each of ``self.inputs``.
-            backend: "integer": integers only; "simulation": whole numbers in float64. Both give the same numbers.
+            inputs: a tensor for each of ``self.inputs``, on one device.
+            backend: "integer": integers only; "simulation": whole numbers in float64, on the CPU; "triton": integers
+                with the GPU's kernels, which "integer" uses on CUDA where they are there. All give the same numbers.
             taps: names in ``self.quantized`` whose codes are wanted.
 
         Raises:
-            ValueError: an unknown backend or tap, or inputs of another number, shape or type.
+            ValueError: an unknown backend or tap, or inputs of another number, shape, type or device.
             FloatingPointError: an input holds NaN.
         """
-        if backend not in ARITHMETICS:
-            raise ValueError(f"backend {backend!r} of an integer program: allowed are {', '.join(ARITHMETICS)}")
+        device = device_of(inputs)
+        arithmetic, kernels = resolve(backend, device)
         wanted = {name: self._quantized(name).tensor for name in taps}
         symbols, tensors = self._bind(inputs), {f"%{i}": x for i, x in enumerate(inputs)}
-        arithmetic = ARITHMETICS[backend]()
-        kept = {*self.outputs, *wanted.values()}
-        for operation, unneeded in zip(self.operations, self._last_uses(kept), strict=True):
+        kept = frozenset((*self.outputs, *wanted.values()))
+        operations = self._operations(device, kernels, kept)
+        for operation, unneeded in zip(operations, _last_uses(operations, kept), strict=True):
             tensors[operation.output] = operation.run(arithmetic, [tensors[name] for name in operation.inputs], symbols)
             for name in unneeded:
                 del tensors[name]
@@ -151,11 +153,31 @@ class IntegerProgram:
                 )
         return symbols
 
-    def _last_uses(self, kept: set[str]) -> list[list[str]]:
-        """For each operation the tensors that nothing behind it needs."""
-        seen, result = set(kept), []
-        for operation in reversed(self.operations):
-            last = {*operation.inputs, operation.output} - seen
-            seen |= last
-            result.append(sorted(last))
-        return result[::-1]
+    @cached_property
+    def _ready(self) -> dict[Any, tuple[Operation, ...]]:
+        """Operations on other devices, and with kernels, by what they were made for."""
+        return {}
+
+    def _operations(self, device: torch.device, kernels: bool, kept: frozenset[str]) -> tuple[Operation, ...]:
+        """The operations of a run; made once for each device and set of wanted tensors."""
+        if device.type == "cpu" and not kernels:
+            return self.operations
+        if device not in self._ready:
+            self._ready[device] = placed(self.operations, device)
+        if not kernels:
+            return self._ready[device]
+        if (device, kept) not in self._ready:
+            from .gpu.plan import plan
+
+            self._ready[device, kept] = plan(self._ready[device], kept)
+        return self._ready[device, kept]
+
+
+def _last_uses(operations: Sequence[Operation], kept: Set[str]) -> list[list[str]]:
+    """For each operation the tensors that nothing behind it needs, other than those to be kept."""
+    seen, result = set(kept), []
+    for operation in reversed(operations):
+        last = {*operation.inputs, operation.output} - seen
+        seen |= last
+        result.append(sorted(last))
+    return result[::-1]

@@ -33,9 +33,13 @@ class Arithmetic(ABC):
 
     Attributes:
         name: of the executor.
+        device: where its tensors are.
     """
 
     name: str
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = torch.device("cpu") if device is None else device
 
     @abstractmethod
     def take(self, codes: Tensor, dtype: torch.dtype) -> Tensor:

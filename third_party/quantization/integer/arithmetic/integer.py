@@ -15,7 +15,7 @@ _MIDDLE = 128
 
 
 class IntegerArithmetic(Arithmetic):
-    """Vectorised integer arithmetic on the CPU; images lie with their channels last."""
+    """Vectorised integer arithmetic; images lie with their channels last."""
 
     name = "integer"
 
@@ -91,7 +91,7 @@ def _depthwise(view: Tensor, weight: Tensor, zero: Tensor) -> Tensor:
     *size, kh, kw, channels = view.shape
     copies = weight.shape[0] // channels
     zeros = zero.int().expand(channels)
-    total = torch.zeros(*size, weight.shape[0], dtype=torch.int32)
+    total = torch.zeros(*size, weight.shape[0], dtype=torch.int32, device=view.device)
     for row in range(kh):
         for column in range(kw):
             x = view[..., row, column, :].int() - zeros

@@ -26,6 +26,8 @@ FLOAT = MOVING | frozenset(
     "rsqrt rsub select_scatter sigmoid silu sin slice_scatter softmax softplus _softmax sqrt sub sum tanh to "
     "_to_copy type_as where zeros zeros_like".split()
 )
+# Those that make a tensor of numbers, and have to be told where.
+_MAKERS = frozenset("arange empty full linspace ones zeros".split())
 
 
 @register_operation("step")
@@ -60,6 +62,10 @@ class Step(Operation):
         if special is not None and not self.floating:
             return special(*arguments)
         packet, _, overload = self.name.partition(".")
+        if packet in _MAKERS:
+            keywords["device"] = arithmetic.device
+        if packet == "div" and arithmetic.device.type != "cpu":
+            arguments[1] = _divisor(arguments)
         operator = getattr(getattr(torch.ops.aten, packet), overload)
         return operator(*arguments, **keywords)
 
@@ -76,6 +82,14 @@ def _resolve(value: Any, inputs: list[Tensor], symbols: Mapping[str, int]) -> An
     return getattr(torch, value["dtype"])
 
 
+def _divisor(arguments: list[Any]) -> Any:
+    """A number as a tensor: by numbers GPUs do not divide, but multiply with the reciprocal, which rounds twice."""
+    x, number = arguments[:2]
+    if isinstance(number, Tensor) or not isinstance(x, Tensor) or not x.is_floating_point():
+        return number
+    return torch.tensor(number, dtype=x.dtype, device=x.device)
+
+
 def _upsample(x: Tensor, size: list[int], scales: list[float | None]) -> Tensor:
     """Nearest upsampling of integers: rows and columns are chosen as PyTorch chooses them for numbers."""
     for axis in (0, 1):
@@ -84,7 +98,7 @@ def _upsample(x: Tensor, size: list[int], scales: list[float | None]) -> Tensor:
             chosen = F.interpolate(positions, size=size[axis], mode="nearest")
         else:
             chosen = F.interpolate(positions, scale_factor=scales[axis], mode="nearest", recompute_scale_factor=False)
-        x = x.index_select(2 + axis, chosen.view(-1).long())
+        x = x.index_select(2 + axis, chosen.view(-1).long().to(x.device))
     return x
 
 
@@ -101,7 +115,7 @@ def _upsample_default(
 
 def _max_pool(x: Tensor, *settings: Any) -> Tensor:
     """Max pooling of integers; PyTorch's own counts positions in the type of the values."""
-    wide = x if x.is_floating_point() else x.int()
+    wide = x if x.is_floating_point() else x.int() if x.device.type == "cpu" else x.double()
     return torch.ops.aten.max_pool2d.default(wide, *settings).to(x.dtype)
 
 

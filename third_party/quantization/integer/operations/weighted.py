@@ -33,12 +33,12 @@ class Weighted(Operation):
         if self.weight_zero_point is None:
             return codes
         centred = codes.int() - self.weight_zero_point.int()
-        return PackedCodes.pack(centred).unpack()
+        return PackedCodes.pack(centred).unpack().to(codes.device)
 
     @cached_property
     def zeros(self) -> Tensor:
         """The zero-point as a tensor, ``Tensor[]`` or ``Tensor[C_in]``."""
-        zeros = torch.tensor(self.zero_point, dtype=torch.int32)
+        zeros = torch.tensor(self.zero_point, dtype=torch.int32, device=self.weight.data.device)
         return zeros[0] if len(self.zero_point) == 1 else zeros
 
 
