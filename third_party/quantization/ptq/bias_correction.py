@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..modules import QuantLayer
+from ..spec import Role
+from ..transform.access import quantizers
 from ..transform.flow import float_evaluation
 from .batches import Run, call_model
 
@@ -20,6 +22,7 @@ def correct_biases(
     run: Run = call_model,
     *,
     reference: nn.Module | None = None,
+    activations: bool = False,
 ) -> list[str]:
     """Let every channel in front of an activation function have the mean that it has in floating point.
 
@@ -28,6 +31,9 @@ def correct_biases(
     corrected, by what all batches so far say, before its output goes on, so that later layers see an input that is
     corrected; one pass does for all layers, in constant memory.
 
+    Rounded weights shift a channel in every image alike. What clipped activations shift hangs on the few images with
+    large ones: carried into the biases, it harms all others, so that it is left out unless asked for.
+
     Args:
         model: prepared, ranges set; changed in place. Quantized layers with neither a bias nor a norm with one stay.
         batches: what ``run`` takes, gone over once.
@@ -35,6 +41,7 @@ def correct_biases(
         reference: the model in floating point with modules of the same names, as :func:`float_copy` makes it. None:
             the model with quantizers off, which is right only if nothing but ranges has been set: neither a second
             call nor a call after reconstruction.
+        activations: correct what quantized activations do, too.
 
     Returns:
         the names of the layers that were corrected.
@@ -53,7 +60,7 @@ def correct_biases(
         means.targets = {name: [] for name in wanted}
         with float_evaluation(source), _tapped(wanted, means.note):
             run(source, batch)
-        with _evaluation(model), _tapped(open_layers, means.correct):
+        with _evaluation(model, activations), _tapped(open_layers, means.correct):
             run(model, batch)
     if not seen:
         raise ValueError("bias correction needs at least one batch, got none")
@@ -146,12 +153,17 @@ def _tapped(layers: dict[str, Any], tap: Callable[[str, Tensor], Tensor]) -> Ite
 
 
 @contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
+def _evaluation(model: nn.Module, activations: bool) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
+    off = [q for _, q in quantizers(model) if q.role is Role.ACTIVATION and q.enabled and not activations]
     model.eval()
     try:
+        for quantizer in off:
+            quantizer.set_enabled(False)
         with torch.no_grad():
             yield
     finally:
+        for quantizer in off:
+            quantizer.set_enabled(True)
         for module, mode in modes:
             module.training = mode

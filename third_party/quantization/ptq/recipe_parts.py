@@ -75,8 +75,8 @@ class StepSettings:
         equalize: cross-layer equalisation of weight ranges (arXiv 1906.04721, section 4.1).
         migrate: per-channel scales of activations go into the weights of the depthwise convolutions that read them,
             where channels are uneven. Models without such layers stay as they are.
-        bias_correction: the mean error that quantization causes goes into the biases (arXiv 1906.04721, section 4.2).
-            It takes as long as three or four runs of the model over the calibration set.
+        bias_correction: the mean error that quantized weights cause goes into the biases (arXiv 1906.04721, section
+            4.2). It takes as long as two or three runs of the model over the calibration set.
 
     Raises:
         ValueError: a value that is no bool.

@@ -26,7 +26,7 @@ def test_outputs_get_the_means_of_floating_point(batch_norm):
     model = calibrated(separable(nn.ReLU), bits=3, batch_norm=batch_norm)
     expected = exact_means(model, images(1))
     before = (output_means(model, images(1)) - expected).abs().max()
-    assert correct_biases(model, images(1)) == ["0", "1", "2", "3"]
+    assert correct_biases(model, images(1), activations=True) == ["0", "1", "2", "3"]
     after = (output_means(model, images(1)) - expected).abs().max()
     # With one batch the last layer is corrected for exactly the inputs that it then gets.
     assert before > 0.01 and after < 1e-5
@@ -38,8 +38,23 @@ def test_a_single_layer_is_corrected_by_the_mean_difference():
     batches = images(3)
     difference = exact_means(model, batches) - output_means(model, batches)
     bias = model[0].bias.detach().clone()
+    correct_biases(model, batches, activations=True)
+    torch.testing.assert_close(model[0].bias.detach(), bias + difference, rtol=1e-4, atol=1e-6)
+
+
+def test_what_clipped_activations_do_is_no_matter_of_the_weights():
+    torch.manual_seed(0)
+    model = calibrated(nn.Sequential(nn.Conv2d(3, 4, 3)), bits=3)
+    quantizer, batches = model[0].input_quantizer, images(3)
+    quantizer.set_range(torch.tensor(0.0), torch.tensor(0.1))  # clips nearly all
+    expected = exact_means(model, batches)
+    quantizer.set_enabled(False)
+    difference = expected - output_means(model, batches)
+    quantizer.set_enabled(True)
+    bias = model[0].bias.detach().clone()
     correct_biases(model, batches)
     torch.testing.assert_close(model[0].bias.detach(), bias + difference, rtol=1e-4, atol=1e-6)
+    assert quantizer.enabled
 
 
 def test_a_reference_of_its_own_and_layers_without_bias():
@@ -74,7 +89,7 @@ def test_a_second_call_needs_what_the_model_was_before():
     model = calibrated(separable(nn.ReLU), bits=3)
     exact, expected = float_copy(model), exact_means(model, images(1))
     for _ in range(2):
-        correct_biases(model, images(1), reference=exact)
+        correct_biases(model, images(1), reference=exact, activations=True)
         assert (output_means(model, images(1)) - expected).abs().max() < 1e-5
     with torch.no_grad():
         torch.testing.assert_close(exact(images(1)[0]).mean((0, 2, 3)), expected)
