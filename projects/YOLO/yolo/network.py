@@ -1,6 +1,6 @@
 """A network built from the table of its family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -51,7 +51,6 @@ class YOLONetwork(DetectionNetwork):
         self._names = table.names(size)
         self._sources = [absolute_sources(index, row.sources) for index, row in enumerate(layout.rows)]
         self._head_sources = layout.head.sources
-        self._kept = {source for sources in self._sources for source in sources} | set(self._head_sources)
         self._needed = ancestors(self._sources, self._head_sources[: len(layout.head.strides)])
 
         self.layers = nn.ModuleList()
@@ -73,15 +72,17 @@ class YOLONetwork(DetectionNetwork):
             auxiliary: include those that only auxiliary predictions need; None in training mode alone.
         """
         everything = self.head.has_auxiliary and (self.training if auxiliary is None else auxiliary)
-        outputs: dict[int, Tensor] = {-1: image}
-        for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
-            if not everything and index not in self._needed:
-                continue
-            inputs = [outputs[source] for source in sources]
-            output = layer(inputs[0] if len(inputs) == 1 else inputs)
-            if index in self._kept:
-                outputs[index] = output
         wanted = self._head_sources if everything else self._head_sources[: len(self.strides)]
+        rows = range(len(self.layers)) if everything else sorted(self._needed)
+        last_reader = last_readers(self._sources, rows)
+        outputs: dict[int, Tensor] = {-1: image}
+        for index in rows:
+            sources = self._sources[index]
+            inputs = [outputs[source] for source in sources]
+            for source in set(sources) - set(wanted):
+                if last_reader[source] == index:
+                    del outputs[source]
+            outputs[index] = self.layers[index](inputs[0] if len(inputs) == 1 else inputs)
         return [outputs[source] for source in wanted]
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -140,6 +141,11 @@ def ancestors(sources: Sequence[tuple[int, ...]], rows: Sequence[int]) -> frozen
             found.add(row)
             waiting += sources[row]
     return frozenset(found)
+
+
+def last_readers(sources: Sequence[tuple[int, ...]], rows: Iterable[int]) -> dict[int, int]:
+    """For each source of the given rows, in the order in which they run, the last of them that reads it."""
+    return {source: row for row in rows for source in sources[row]}
 
 
 def build_row(row: Row, in_channels: Sequence[int], scale: Scale) -> tuple[nn.Module, int]:

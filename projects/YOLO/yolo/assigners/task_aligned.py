@@ -70,13 +70,11 @@ class TaskAlignedAssigner:
         if gt_labels.shape[1] == 0:
             return Assignment.background(scores, boxes)
         inside = self._inside(anchor_points, gt_boxes) & gt_mask.unsqueeze(2)
-        overlaps = self._overlaps(boxes, gt_boxes, inside)
-        metric = self._metric(scores, gt_labels, overlaps)
+        overlaps, metric = self._alignment(scores, boxes, gt_labels, gt_boxes, inside)
         chosen = _largest(metric, self.topk)
         if self.settle_outside:
             contested = (chosen.sum(dim=1, keepdim=True) > 1) & gt_mask.unsqueeze(2)
-            overlaps = self._overlaps(boxes, gt_boxes, inside | contested)
-            metric = self._metric(scores, gt_labels, overlaps)
+            overlaps, metric = self._alignment(scores, boxes, gt_labels, gt_boxes, inside | contested)
         chosen = _settle(chosen, overlaps)
         if self.final_topk is not None:
             chosen = chosen & _largest(metric * chosen, self.final_topk)
@@ -92,32 +90,33 @@ class TaskAlignedAssigner:
         high = torch.where(tiny, centre + growth, gt_boxes[..., 2:]).unsqueeze(2)
         return torch.minimum(points - low, high - points).amin(dim=-1) > _EPS
 
-    @staticmethod
-    def _overlaps(boxes: Tensor, gt_boxes: Tensor, pairs: Tensor) -> Tensor:
-        """CIoU of the ``pairs``, else 0, ``Tensor[N, M, A]``. Only candidates are computed, which are few."""
+    def _alignment(
+        self, scores: Tensor, boxes: Tensor, gt_labels: Tensor, gt_boxes: Tensor, pairs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """CIoU and metric of the ``pairs``, else 0, ``Tensor[N, M, A]``. Only candidates are computed, which are few."""
         image, target, anchor = pairs.nonzero(as_tuple=True)
-        overlaps = boxes.new_zeros(pairs.shape)
-        overlaps[pairs] = complete_iou(gt_boxes[image, target], boxes[image, anchor]).clamp(min=0).to(boxes.dtype)
-        return overlaps
-
-    def _metric(self, scores: Tensor, gt_labels: Tensor, overlaps: Tensor) -> Tensor:
-        column = gt_labels.unsqueeze(1).expand(-1, scores.shape[1], -1)
-        score = scores.gather(2, column).transpose(1, 2)
-        return score**self.alpha * overlaps**self.beta
+        overlap = complete_iou(gt_boxes[image, target], boxes[image, anchor]).clamp(min=0).to(boxes.dtype)
+        score = scores[image, anchor, gt_labels[image, target]]
+        place = (image, target, anchor)
+        overlaps = boxes.new_zeros(pairs.shape).index_put_(place, overlap)
+        return overlaps, scores.new_zeros(pairs.shape).index_put_(place, score**self.alpha * overlap**self.beta)
 
     @staticmethod
     def _targets(
         chosen: Tensor, metric: Tensor, overlaps: Tensor, scores: Tensor, gt_labels: Tensor, gt_boxes: Tensor
     ) -> Assignment:
-        foreground = chosen.any(dim=1)
-        indices = chosen.int().argmax(dim=1)
+        """From ``chosen`` ``Tensor[N, M, A]``, in which no anchor has two objects, to the targets of all anchors."""
+        image, target, anchor = place = chosen.nonzero(as_tuple=True)
+        foreground = torch.zeros(scores.shape[:2], dtype=torch.bool, device=scores.device)
+        foreground[image, anchor] = True
+        indices = torch.zeros_like(foreground, dtype=torch.int64)
+        indices[image, anchor] = target
         labels = gt_labels.gather(1, indices)
         boxes = gt_boxes.gather(1, indices.unsqueeze(2).expand(-1, -1, 4))
-        metric = metric * chosen
-        best_metric = metric.amax(dim=2, keepdim=True)
-        best_overlap = (overlaps * chosen).amax(dim=2, keepdim=True)
-        quality = (metric * best_overlap / (best_metric + _EPS)).amax(dim=1)
-        wanted = torch.zeros_like(scores).scatter_(2, labels.unsqueeze(2), (quality * foreground).unsqueeze(2))
+        best_metric = (metric * chosen).amax(dim=2)[image, target]
+        best_overlap = (overlaps * chosen).amax(dim=2)[image, target]
+        wanted = torch.zeros_like(scores)
+        wanted[image, anchor, gt_labels[image, target]] = metric[place] * best_overlap / (best_metric + _EPS)
         return Assignment(labels, boxes, wanted, foreground, indices)
 
 

@@ -55,9 +55,8 @@ class DensePredictions:
                 )
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         points, steps = anchor_points(shapes, strides, levels[0].device)
-        joined = torch.cat([level.float().flatten(2) for level in levels], dim=2)
-        # Parts are cut while they lie in one piece; transposing first makes the gradient's way back a slow one.
-        sides, logits = (part.transpose(1, 2) for part in joined.split((4 * bins, num_classes), dim=1))
+        parts = [level.float().flatten(2).split((4 * bins, num_classes), dim=1) for level in levels]
+        sides, logits = (_join(part) for part in zip(*parts, strict=True))
         image_size = (shapes[0][0] * strides[0], shapes[0][1] * strides[0])
         return cls(sides.unflatten(2, (4, bins)), logits, points / steps, steps, image_size)
 
@@ -69,3 +68,10 @@ class DensePredictions:
         """Corners ``Tensor[N, A, 4]`` in cells of each anchor's level."""
         near, far = self.distances().split(2, dim=2)
         return torch.cat((self.points - near, self.points + far), dim=2)
+
+
+def _join(levels: Sequence[Tensor]) -> Tensor:
+    """``Tensor[N, C, A_l]`` of every level as ``Tensor[N, A, C]``, in the order of memory that the levels have."""
+    if all(level.stride(1) == 1 for level in levels):
+        return torch.cat([level.transpose(1, 2) for level in levels], dim=1)
+    return torch.cat(list(levels), dim=2).transpose(1, 2)

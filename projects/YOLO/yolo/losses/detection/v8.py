@@ -93,7 +93,7 @@ class V8DetectionLoss(nn.Module):
     def _box_terms(self, dense: DensePredictions, boxes: Tensor, assigned: Assignment) -> tuple[Tensor, Tensor]:
         """Weighted sums over positives. Sums over no positive are zeros that still reach the predictions."""
         positive = assigned.foreground
-        weight = assigned.scores.sum(dim=2)[positive]
+        weight = assigned.scores[positive].sum(dim=1)
         target = (assigned.boxes / dense.strides)[positive]
         overlap = (1 - self.overlap(boxes[positive], target)) * weight
         points = dense.points.expand(len(boxes), -1, -1)[positive]
