@@ -1,7 +1,8 @@
 """Run a benchmark of the quantization engine on one CPU thread and print its table.
 
 Usage: ``python -m third_party.bench NAME [--repeat N] [--out FILE]``. A benchmark is a module of this package that
-has a function ``rows(repeat: int) -> list[Row]``.
+has a function ``rows(repeat: int) -> list[Row]``. It may have ``problem() -> str``, which says why it does not run
+here, and ``CLOCK``, what its times are.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch
 from . import __path__ as package_path
 from .timing import table
 
-NO_BENCHMARKS = ("__main__", "timing")
+NO_BENCHMARKS = ("__main__", "timing", "peers")
 
 
 def benchmarks() -> list[str]:
@@ -30,9 +31,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeat", type=int, default=15, help="calls that count, for each row")
     parser.add_argument("--out", type=Path, help="write the rows as JSON")
     options = parser.parse_args(arguments)
+    benchmark = importlib.import_module(f"{__package__}.{options.name}")
+    problem = benchmark.problem() if hasattr(benchmark, "problem") else ""
+    if problem:
+        print(f"{options.name}: {problem}")
+        return
     torch.set_num_threads(1)
-    rows = importlib.import_module(f"{__package__}.{options.name}").rows(options.repeat)
-    print(table(rows))
+    rows = benchmark.rows(options.repeat)
+    print(table(rows, benchmark.CLOCK) if hasattr(benchmark, "CLOCK") else table(rows))
     if options.out:
         options.out.write_text(json.dumps([{**dataclasses.asdict(row), "ratio": row.ratio} for row in rows], indent=1))
 
