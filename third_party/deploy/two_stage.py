@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from detectron2.modeling.meta_arch.rcnn import GeneralizedRCNN
 from detectron2.modeling.proposal_generator.rpn import RPN
 
+from .map_heads import MapHeads, map_heads_parts
 from .parts import DetectorParts
 from .proposals import PaddedProposals, clip
 from .regions import region_heads
@@ -132,7 +133,9 @@ class RegionDetections(TwoStage):
 
 @register_parts(GeneralizedRCNN)
 def two_stage_parts(model: GeneralizedRCNN) -> DetectorParts:
-    """The forms of Faster and Mask R-CNN, with feature pyramid or of the C4 kind."""
+    """The forms of Faster and Mask R-CNN, with feature pyramid or of the C4 kind, and of heads without regions."""
+    if isinstance(model.roi_heads, MapHeads):
+        return map_heads_parts(model)
     boxes = RegionBoxes(model)
 
     def select(

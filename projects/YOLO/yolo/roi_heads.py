@@ -1,5 +1,6 @@
 """A YOLO head in the place of RPN and of heads on regions, inside of ``GeneralizedRCNN``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -94,6 +95,19 @@ class YOLOHeads(nn.Module):
             "loss_scale": loss_scale(cfg),
         }
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels per cell, for each level."""
+        return self.head.strides
+
+    def predict_raw(self, features: dict[str, Tensor]) -> list[Tensor]:
+        """Raw predictions of the head, ``Tensor[N, C, H, W]`` for each level, of feature maps by name."""
+        return self.head([features[name] for name in self.in_features])
+
+    def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """:func:`.decode.decode` in float32."""
+        return decode(self.head, [level.float() for level in raw])
+
     def forward(
         self,
         images: ImageList,
@@ -116,14 +130,13 @@ class YOLOHeads(nn.Module):
         Raises:
             ValueError: there are no targets in training.
         """
-        raw = self.head([features[name] for name in self.in_features])
+        raw = self.predict_raw(features)
         if self.training:
             if targets is None:
                 raise ValueError("YOLOHeads needs targets in training")
             losses = self.criterion(raw, Targets.from_instances(targets))
             return proposals, {name: loss * self.loss_scale for name, loss in losses.items()}
-        boxes, scores = decode(self.head, [level.float() for level in raw])
-        return self.postprocessing(boxes, scores, images.image_sizes), {}
+        return self.postprocessing(*self.decode(raw), images.image_sizes), {}
 
     def forward_with_given_boxes(self, features: dict[str, Tensor], instances: list[Instances]) -> list[Instances]:
         """The instances as they are: there is no head that adds masks or the like to known boxes."""

@@ -3,8 +3,12 @@
 from typing import Any
 
 import torch
+from detectron2.projects.yolo import YOLOHeads, YOLOPassThrough
+from detectron2.projects.yolo.heads import AnchorFreeHead
+from detectron2.projects.yolo.postprocessing import Postprocessing
 from torch import Tensor, nn
 
+from detectron2.config import get_cfg
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.backbone import Backbone
@@ -121,7 +125,19 @@ def mask_rcnn() -> GeneralizedRCNN:
     return GeneralizedRCNN(backbone=TwoMaps(), proposal_generator=rpn, roi_heads=heads, **PIXELS)
 
 
-BUILDERS = {"retinanet": retinanet, "fcos": fcos, "mask_rcnn": mask_rcnn}
+def yolo_heads() -> GeneralizedRCNN:
+    """A YOLO head in the place of heads on regions."""
+    heads = YOLOHeads(
+        in_features=("p3", "p4"),
+        head=AnchorFreeHead([WIDTH, WIDTH], CLASSES, [8, 16], reg_max=4),
+        criterion=nn.Identity(),
+        postprocessing=Postprocessing(score_threshold=0.3, max_detections=12),
+    )
+    proposals = YOLOPassThrough(get_cfg(), TwoMaps().output_shape())
+    return GeneralizedRCNN(backbone=TwoMaps(), proposal_generator=proposals, roi_heads=heads, **PIXELS)
+
+
+BUILDERS = {"retinanet": retinanet, "fcos": fcos, "mask_rcnn": mask_rcnn, "yolo_heads": yolo_heads}
 
 
 def detector(name: str) -> nn.Module:

@@ -13,7 +13,15 @@ pytest.importorskip("onnxscript", reason="needs onnx and onnxscript")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
 
-@pytest.fixture(scope="module", params=[("retinanet", "suppressed"), ("mask_rcnn", "suppressed"), ("fcos", "detector")])
+EXPORTED = [
+    ("retinanet", "suppressed"),
+    ("mask_rcnn", "suppressed"),
+    ("fcos", "detector"),
+    ("yolo_heads", "suppressed"),
+]
+
+
+@pytest.fixture(scope="module", params=EXPORTED)
 def exported(request, tmp_path_factory):
     name, form = request.param
     model = detector(name)

@@ -93,7 +93,7 @@ class TaskAlignedAssigner:
     def _alignment(
         self, scores: Tensor, boxes: Tensor, gt_labels: Tensor, gt_boxes: Tensor, pairs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """CIoU and metric of the ``pairs``, else 0, ``Tensor[N, M, A]``. Only candidates are computed, which are few."""
+        """CIoU and metric of the ``pairs``, which are few, else 0: each ``Tensor[N, M, A]``."""
         image, target, anchor = pairs.nonzero(as_tuple=True)
         overlap = complete_iou(gt_boxes[image, target], boxes[image, anchor]).clamp(min=0).to(boxes.dtype)
         score = scores[image, anchor, gt_labels[image, target]]
