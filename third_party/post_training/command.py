@@ -103,6 +103,12 @@ def print_summary(report: dict[str, Any]) -> None:
         for name in ("float", "quantized"):
             if name in evaluation:
                 print(f"AP {name:20} {evaluation[name]['bbox']['AP']:.2f}")
+        interval = evaluation.get("drop_interval")
+        if interval:
+            share = f"{interval['confidence']:.0%} of draws of the images"
+            print(
+                f"AP lost{'':16} {evaluation['drop']:.2f} ({interval['low']:.2f} to {interval['high']:.2f} in {share})"
+            )
     for engine in report.get("export", {}).get("engines", ()):
         if "evaluation" in engine:
             print(f"AP {engine['engine']:20} {engine['evaluation']['quantized']['bbox']['AP']:.2f}")

@@ -1,12 +1,14 @@
 """A float detector against its quantized form."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from detectron2.config import CfgNode
 
 from .data import DetectionBatches, Record, choose, read_records, with_objects
 from .evaluation import Evaluation, Model, agreement, evaluate
+from .intervals import evaluated_interval
 
 
 class Judge:
@@ -62,6 +64,8 @@ class Judge:
         if self.before is not None:
             found |= {"float": self.before.to_dict(), "drop": self.drop(after)}
             found["agreement"] = agreement(self.before, after)
+            interval = evaluated_interval(self.dataset, self.before, after)
+            found["drop_interval"] = None if interval is None else asdict(interval)
             after_of = after.per_class()
             drops = {name: value - after_of.get(name, math.nan) for name, value in self.before.per_class().items()}
             found["drop_per_class"] = {name: None if math.isnan(drop) else drop for name, drop in drops.items()}

@@ -8,29 +8,45 @@ from .report_parts import made
 
 _CLASS = "AP-"
 _AGREEMENT = "AP on float detections"
+_LOST, _FROM, _TO = "AP lost", "lost, from", "lost, to"
 
 
 def ap_tables(result: Mapping[str, Any]) -> tuple[ApTable, ...]:
     """A table for each task: the float model, the quantized one, and the exported file in each engine.
 
-    The last column of boxes is the AP with the float model's own detections as ground truth.
+    The last columns of boxes are the AP with the float model's own detections as ground truth, and the AP that is lost
+    with the ends of its interval.
     """
     evaluation = result.get("evaluation")
     if evaluation is None:
         return ()
     variants = {name: evaluation[name] for name in ("float", "quantized") if name in evaluation}
-    agreements = {"quantized": evaluation.get("agreement")}
+    compared = {"quantized": _compared(evaluation)}
     for engine in result.get("export", {}).get("engines", ()):
         if "evaluation" in engine:
             variants[engine["engine"]] = engine["evaluation"]["quantized"]
-            agreements[engine["engine"]] = engine["evaluation"].get("agreement")
+            compared[engine["engine"]] = _compared(engine["evaluation"])
     tables = []
     for task in evaluation["quantized"]:
         rows = [ApRow(name, _metrics(tasks.get(task, {}))) for name, tasks in variants.items()]
-        if task == "bbox" and any(value is not None for value in agreements.values()):
-            rows = [ApRow(row.name, {**row.metrics, _AGREEMENT: agreements.get(row.name)}) for row in rows]
+        if task == "bbox":
+            known = [key for key in _compared({}) if any(found[key] is not None for found in compared.values())]
+            rows = [
+                ApRow(row.name, {**row.metrics, **{key: compared.get(row.name, {}).get(key) for key in known}})
+                for row in rows
+            ]
         tables.append(ApTable(tuple(rows), task, evaluation["dataset"], evaluation["images"]))
     return tuple(tables)
+
+
+def _compared(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
+    interval = evaluation.get("drop_interval") or {}
+    return {
+        _AGREEMENT: evaluation.get("agreement"),
+        _LOST: evaluation.get("drop"),
+        _FROM: interval.get("low"),
+        _TO: interval.get("high"),
+    }
 
 
 def _metrics(values: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -21,6 +21,8 @@ def _result():
         "quantized": {"bbox": _BOXES | {"AP": 39.5}},
         "float": {"bbox": _BOXES},
         "agreement": 92.5,
+        "drop": 0.5,
+        "drop_interval": {"low": -0.5, "high": 1.5, "confidence": 0.95, "samples": 9},
     }
     table = SensitivityTable(1.0, 1.5, (SensitivityRow("conv", "W8A8", 1.4, 0.4),), 2, 0.1)
     point = {
@@ -71,7 +73,8 @@ def test_every_part_of_a_result_has_its_section():
     report = report_from_result(_result())
     (table,) = report.accuracy
     assert [row.name for row in table.rows] == ["float", "quantized", "e"] and table.drop(table.rows[1]) == 0.5
-    assert dict(table.rows[1].metrics) == {"AP": 39.5, "AP50": 60.0, "AP on float detections": 92.5}
+    lost = {"AP lost": 0.5, "lost, from": -0.5, "lost, to": 1.5}
+    assert dict(table.rows[1].metrics) == {"AP": 39.5, "AP50": 60.0, "AP on float detections": 92.5, **lost}
     assert [(row.name, row.before, row.after) for row in report.classes] == [("cat", 41.0, 41.0), ("dog", None, None)]
     assert report.confidence.rows[0].shift == pytest.approx(0.1)
     assert report.sizes.ratio == 0.25 and report.sizes.files[0].bytes == 99
