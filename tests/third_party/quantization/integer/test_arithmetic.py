@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from third_party.quantization.functional.fixed_point import shift_right
 from third_party.quantization.integer.arithmetic import ARITHMETICS, IntegerArithmetic, Window, matmul
 
 WINDOWS = {
@@ -105,6 +106,26 @@ def test_sums_are_shifted_half_to_even_without_overflow():
         arithmetic = backend()
         taken = [arithmetic.take(term, term.dtype) for term in terms]
         assert arithmetic.combine(taken, c, d, b).long().tolist() == expected
+
+
+def test_sums_of_every_shift():
+    d = torch.arange(63)
+    generator = torch.Generator().manual_seed(0)
+    c, b = torch.randint(-(2**19), 2**19, (63,), generator=generator), torch.ldexp(torch.ones(63), d - 1).long()
+    b = torch.where(d < 52, b, 2**51 - 1)  # one half, so that a sum of 0 and many others lie between two numbers
+    codes = torch.arange(-64, 64, dtype=torch.int32)[:, None] * torch.tensor([1, 2**24 + 1])[:, None, None].int()
+    codes = codes.expand(2, 128, 63)
+    for multiplier in (c, torch.ones_like(c), torch.ldexp(torch.ones(63), (d - 1).clamp(0, 20)).long()):
+        found = IntegerArithmetic().combine([codes], [multiplier], d, b)
+        assert torch.equal(found, shift_right(codes.long() * multiplier + b, d))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_tables_of_images(layout):
+    codes = _numbers(-128, 128, 2, 3, 4, 5, dtype=torch.int8).contiguous(memory_format=layout)
+    table = _numbers(0, 256, 256, dtype=torch.uint8)
+    out = IntegerArithmetic().look_up(codes[:, :, 1:], table, -128, 1)
+    assert torch.equal(out, table[codes[:, :, 1:].long() + 128])
 
 
 def test_tables():

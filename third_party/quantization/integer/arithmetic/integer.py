@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...functional.fixed_point import shift_right
 from .base import Arithmetic, Window
 from .matmul import product
 from .patches import padded, spread, windows
@@ -42,14 +41,28 @@ class IntegerArithmetic(Arithmetic):
     def combine(self, terms: Sequence[Tensor], c: Sequence[Tensor], d: Tensor, b: Tensor) -> Tensor:
         total = b
         for term, multiplier in zip(terms, c, strict=True):
-            total = total + term.long() * multiplier  # a multiplier of no dimension would take the type of the codes
-        return shift_right(total, d)
+            total = torch.addcmul(total, term.long(), multiplier)
+        return _shift_right(total, d)
 
     def clamp(self, numbers: Tensor, low: int, high: int) -> Tensor:
         return numbers.clamp(low, high)
 
     def look_up(self, codes: Tensor, table: Tensor, first: int, stride: int) -> Tensor:
-        return table[(codes.int() - first) >> (stride - 1)]
+        last = codes.dim() == 4 and codes.is_contiguous(memory_format=torch.channels_last)
+        x = codes.permute(0, 2, 3, 1) if last else codes
+        places = (x.int() - first) >> (stride - 1)
+        found = table.index_select(0, places.reshape(-1)).view(places.shape)
+        return found.permute(0, 3, 1, 2) if last else found
+
+
+def _shift_right(values: Tensor, d: Tensor) -> Tensor:
+    """``values / 2 ** d`` rounded half to even, in few passes and in place; d from 0 to 62, values below 2 ** 53.
+
+    What is added carries into the quotient from above one half on, and at one half where that makes it even.
+    """
+    odd = (values >> d).bitwise_and_((d > 0).long())
+    below_half = ((torch.ones_like(d) << d) >> 1) - (d > 0).long()
+    return values.add_(odd).add_(below_half).bitwise_right_shift_(d)
 
 
 def _operand(codes: Tensor, zero_point: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
