@@ -1,7 +1,7 @@
 """One pass over the calibration data that gathers what every observer needs."""
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +16,12 @@ from .statistics import TensorStatistics
 
 
 def collect(
-    model: nn.Module, batches: Iterable[Any], run: Run = call_model, *, quantize_weights: bool = False
+    model: nn.Module,
+    batches: Iterable[Any],
+    run: Run = call_model,
+    *,
+    quantize_weights: bool = False,
+    only: Collection[str] | None = None,
 ) -> dict[str, TensorStatistics]:
     """Statistics of what each quantizer of activations reads, in one pass and constant memory.
 
@@ -29,6 +34,7 @@ def collect(
         batches: what ``run`` takes.
         run: of model and batch, runs the model; by default a tuple is several arguments.
         quantize_weights: let weights be quantized meanwhile.
+        only: names of the quantizers that are wanted; None for all.
 
     Returns:
         statistics by the quantizers' qualified names, the first one of a shared quantizer; those that no tensor
@@ -38,7 +44,7 @@ def collect(
         ValueError: a model without quantizers of activations, no batches, or one that cannot be read.
         FloatingPointError: a NaN or infinite activation; the layer and the number of the batch, from 1, are named.
     """
-    watched = _watched(model)
+    watched = {q: name for q, name in _watched(model).items() if only is None or name in only}
     numbered = enumerate(_readable(batches), 1)
     with float_evaluation(model, weights=not quantize_weights):
         with TensorFlow(model) as flow, _Watch(model, watched) as watch:

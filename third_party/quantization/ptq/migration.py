@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..modules import QuantLayer
 from ..quantizers.affine import AffineQuantizer
 from ..spec.names import NamePattern
+from .migration_gain import best_scale, compromise
 from .statistics import TensorStatistics
 from .weight_ranges import input_ranges
 
@@ -30,8 +31,9 @@ def migrate_scales(
     *,
     names: Iterable[str] | None = None,
     threshold: float = 4.0,
+    gain: float = 8.0,
     strength: float = 0.5,
-    spare: float = 0.1,
+    spare: float = 0.3,
 ) -> list[MigrationRow]:
     """Divide the inputs of layers by one number a channel before they are quantized, and multiply the weights.
 
@@ -47,9 +49,14 @@ def migrate_scales(
     Args:
         model: prepared, changed in place.
         statistics: by the names of quantizers, as ``collect`` gives them; those of layers not meant may be missing.
-        names: patterns of layers (:class:`NamePattern`); None: depthwise convolutions whose input is uneven.
-        threshold: without ``names``, how many times the median channel's range the widest one must have.
-        strength: between 0, all to the weights' favour, and 1, all to the activations'; not for depthwise ones.
+        names: patterns of layers (:class:`NamePattern`); None: depthwise convolutions whose input is uneven, and other
+            layers that gain much by :func:`best_scale`.
+        threshold: without ``names``, how many times the median channel's range the widest one of a depthwise
+            convolution must have.
+        gain: without ``names``, by what the expected error of any other layer must be divided. Dividing its input takes
+            time in an exported file.
+        strength: between 0, all to the weights' favour, and 1, all to the activations'; of layers by ``names`` that are
+            not depthwise.
         spare: share of the upper end by which the lower end of the range may grow, in order that channels with a small
             maximum and the same minimum, as SiLU makes them, can be magnified.
 
@@ -64,9 +71,16 @@ def migrate_scales(
     rows = []
     for name, (layer, low, high) in found.items():
         unevenness = _unevenness(low, high)
-        if name in chosen if chosen is not None else is_depthwise(layer) and unevenness >= threshold:
-            fits = turned_widths(low, high, spare) if is_depthwise(layer) else None
-            scale_input(model, name, _shared(layer, widths(low, high, spare), strength) if fits is None else fits)
+        if is_depthwise(layer):
+            wanted = unevenness >= threshold if chosen is None else name in chosen
+            scale = turned_widths(low, high, spare) if wanted else None
+        elif chosen is None:
+            scale = _best(layer, low, high, gain)
+        else:
+            reach = widths(low, high, spare)
+            scale = compromise(reach, input_ranges(layer), strength) if name in chosen else None
+        if scale is not None:
+            scale_input(model, name, scale)
             rows.append(MigrationRow(name=name, unevenness=unevenness))
     return rows
 
@@ -140,12 +154,12 @@ def _unevenness(low: Tensor, high: Tensor) -> float:
     return float(reach.max()) / middle if middle > 0 else float("inf")
 
 
-def _shared(layer: QuantLayer, reach: Tensor, strength: float) -> Tensor:
-    """Equation 4: a compromise with the weights' own maxima, one for each input channel; the largest is 1."""
-    maxima = input_ranges(layer)
-    scale = reach.pow(strength) / maxima.clamp_min(1e-12).pow(1 - strength)
-    scale = torch.where(maxima > 0, scale, 0.0)
-    return torch.where(scale > 0, scale / scale.max(), 1.0).clamp_min(_SMALLEST)
+def _best(layer: QuantLayer, low: Tensor, high: Tensor, gain: float) -> Tensor | None:
+    """The scale of a layer whose weights all belong to all input channels, if it gains so much."""
+    if layer.weight_axis != 0 or layer.in_channels_of(layer.weight) != layer.weight.shape[1]:
+        return None
+    scale, found = best_scale(layer, low, high)
+    return scale if found >= gain else None
 
 
 def _chosen(found: Sequence[str] | Mapping[str, Any], names: Iterable[str]) -> set[str]:

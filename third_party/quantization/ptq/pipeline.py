@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from .histograms import coarse_histogram
 from .recipe import PTQRecipe
 from .result import PTQResult
 from .weight_ranges import folded_factor
-from .weight_steps import after_ranges, before_statistics
+from .weight_steps import after_ranges, before_statistics, gather_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,10 @@ def post_training_quantize(
     if recipe.steps.ties:
         with _step(result, "tie") as facts:
             facts["groups"] = _tied(model, lambda: look(model, example))
-    before_statistics(model, recipe, batches, example, look, lambda name: _step(result, name))
+    step = partial(_step, result)
+    before_statistics(model, recipe, example, look, step)
     if any(quantizer.role is Role.ACTIVATION for _, quantizer in quantizers(model)):
-        with _step(result, "statistics") as facts:
-            statistics = collect(model, batches, look)
-            facts["ranges"] = len(statistics)
+        statistics = gather_statistics(model, recipe, batches, look, step)
         with _step(result, "ranges"):
             result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
             _leave_in_float(model, result.warnings)
@@ -81,7 +81,7 @@ def post_training_quantize(
             found = (coarse_histogram(row["name"], own, row["bottom"], row["top"]) for row, own in pairs)
             result.histograms = [dict(one) for one in found if one is not None]
     _take_weight_ranges(model)
-    after_ranges(model, recipe, batches, run, lambda name: _step(result, name))
+    after_ranges(model, recipe, batches, run, step)
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)
     if convert_model:

@@ -73,8 +73,8 @@ class StepSettings:
     Attributes:
         ties: one range for each tensor, however many layers read it.
         equalize: cross-layer equalisation of weight ranges (arXiv 1906.04721, section 4.1).
-        migrate: per-channel scales of activations go into the weights of the depthwise convolutions that read them,
-            where channels are uneven. Models without such layers stay as they are.
+        migrate: per-channel scales of activations go into the weights of the layers that read them: of depthwise
+            convolutions with uneven channels, and of others where the expected error becomes an eighth.
         bias_correction: the mean error that quantized weights cause goes into the biases (arXiv 1906.04721, section
             4.2). It takes as long as two or three runs of the model over the calibration set.
 

@@ -24,7 +24,7 @@ def refine_scales(
     run: Run = call_model,
     *,
     shares: Sequence[float] = SHARES,
-    most: int = 4,
+    most: int = 8,
 ) -> list[str]:
     """Clip each channel of a migrated input where that makes the depthwise convolution's output most exact.
 

@@ -9,33 +9,52 @@ import torch
 from torch import nn
 
 from ..modules import QuantLayer
+from ..transform.access import quantizers
 from .batches import Run
 from .bias_correction import correct_biases
 from .collect import collect
 from .equalization import equalize
 from .float_copy import float_copy
 from .learning import LearningSettings
-from .migration import is_depthwise, migrate_scales
+from .migration import migrate_scales
 from .recipe import PTQRecipe
 from .recipe_parts import ReconstructionSettings
 from .reconstruction import reconstruct
 from .scale_search import refine_scales
+from .statistics import TensorStatistics
 
 Step = Callable[[str], AbstractContextManager[dict[str, Any]]]
 
 _SINGLE_LAYERS = 1
 
 
-def before_statistics(
-    model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], example: Any, run: Run, step: Step
-) -> None:
+def before_statistics(model: nn.Module, recipe: PTQRecipe, example: Any, run: Run, step: Step) -> None:
     """Steps that change what tensors look like, and so come before their statistics."""
     if recipe.steps.equalize:
         with step("equalize") as facts:
             facts["pairs"] = [list(pair) for pair in equalize(model, lambda: run(model, example))]
-    if recipe.steps.migrate and any(isinstance(layer, QuantLayer) and is_depthwise(layer) for layer in model.modules()):
-        with step("migrate") as facts:
-            facts["layers"] = [dict(row) for row in migrate_scales(model, collect(model, batches, run))]
+
+
+def gather_statistics(
+    model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step
+) -> dict[str, TensorStatistics]:
+    """Statistics of all tensors; scales migrate by them, and what that changed is gathered anew."""
+    with step("statistics") as facts:
+        statistics = collect(model, batches, run)
+        facts["ranges"] = len(statistics)
+    if not recipe.steps.migrate:
+        return statistics
+    with step("migrate") as facts:
+        known = {model.get_submodule(name): found for name, found in statistics.items()}
+        rows = migrate_scales(model, statistics)
+        facts["layers"] = [dict(row) for row in rows]
+        changed = {f"{row['name']}.input_quantizer" for row in rows}
+        anew = collect(model, batches, run, only=changed) if rows else {}
+        return {
+            name: anew[name] if name in anew else known[quantizer]
+            for name, quantizer in quantizers(model)
+            if name in anew or (name not in changed and quantizer in known)
+        }
 
 
 def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
