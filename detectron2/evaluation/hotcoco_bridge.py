@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 MIN_VERSION = (1, 3)
 # larger integers are not exact in the float64 columns
 _LARGEST_EXACT = 2**53
+_TABLE_COLUMNS = ("score", "image_id", "category_id", "area")
 
 
 class Unsupported(Exception):
@@ -103,21 +104,25 @@ def _check_ids(coco: COCO, what: str) -> None:
 def _load_detections(hotcoco: Any, gt: Any, coco_dt: COCO | DetectionList, iou_type: str) -> Any:
     listed = isinstance(coco_dt, DetectionList)
     records = coco_dt.results if listed else coco_dt.dataset.get("annotations", [])
-    scores = _column(records, "score")
-    if np.isnan(scores).any():
+    as_table = iou_type == "bbox" and not listed
+    columns = _columns(records, *(_TABLE_COLUMNS if as_table else ("score",)))
+    if np.isnan(columns[:, 0]).any():
         raise Unsupported("there are detections with a score of NaN, which have no place in the ranking")
     if listed:
         return gt.load_res(records)
     _check_ids(coco_dt, "detections")
-    table = _box_table(records, scores) if iou_type == "bbox" else None
+    table = _box_table(records, columns) if as_table else None
     return hotcoco.COCO(coco_dt.dataset) if table is None else gt.load_res(table)
 
 
-def _column(records: list[dict[str, Any]], name: str) -> np.ndarray:
-    return np.fromiter(map(itemgetter(name), records), np.float64, len(records))
+def _columns(records: list[dict[str, Any]], *names: str) -> np.ndarray:
+    """Float64[N, len(names)]; all names at once, since going over the records is what takes the time."""
+    values = map(itemgetter(*names), records)
+    flat = values if len(names) == 1 else chain.from_iterable(values)
+    return np.fromiter(flat, np.float64, len(names) * len(records)).reshape(-1, len(names))
 
 
-def _box_table(records: list[dict[str, Any]], scores: np.ndarray) -> np.ndarray | None:
+def _box_table(records: list[dict[str, Any]], columns: np.ndarray) -> np.ndarray | None:
     """Float64[N, 7] of image id, x, y, width, height, score, class id: read faster than annotations with polygons.
 
     Returns:
@@ -127,9 +132,9 @@ def _box_table(records: list[dict[str, Any]], scores: np.ndarray) -> np.ndarray 
     if boxes.size != 4 * len(records):
         return None
     boxes = boxes.reshape(-1, 4)
-    images, classes = _column(records, "image_id"), _column(records, "category_id")
+    scores, images, classes, areas = columns.T
     largest = max(np.abs(images).max(initial=0), np.abs(classes).max(initial=0))
-    if largest >= _LARGEST_EXACT or not np.array_equal(_column(records, "area"), boxes[:, 2] * boxes[:, 3]):
+    if largest >= _LARGEST_EXACT or not np.array_equal(areas, boxes[:, 2] * boxes[:, 3]):
         return None
     return np.column_stack([images, boxes, scores, classes])
 

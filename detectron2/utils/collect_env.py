@@ -1,6 +1,7 @@
 """What a report of a problem needs: versions, devices, and what runs natively, what falls back and why.
 
-``python -m detectron2.utils.collect_env`` prints it.
+``python -m detectron2.utils.collect_env`` prints it. A package with native code of its own tells about it by an entry
+point of the group ``detectron2.native``: a function without arguments that gives component -> state.
 """
 
 import importlib
@@ -26,6 +27,8 @@ _PACKAGES = ("torchvision", "numpy", "Pillow", "fvcore", "iopath", "yacs", "pyco
     "onnx",
     "triton",
 )
+
+_NATIVE_GROUP = "detectron2.native"  # of entry points
 
 
 def collect_torch_env() -> str:
@@ -91,12 +94,24 @@ def _acceleration_rows() -> list[tuple[str, str]]:
         rows = [(f"native: {name}", state) for name, state in _native.status().items()]
     except Exception as error:  # a broken installation is what this table is for
         rows = [("native operators", f"cannot be asked: {error}")]
+    rows += _guest_rows()
     from detectron2.evaluation import hotcoco_bridge
 
     try:
         rows.append(("COCO evaluation", f"hotcoco {hotcoco_bridge.load().__version__}"))
     except hotcoco_bridge.Unsupported as reason:
         rows.append(("COCO evaluation", f"pycocotools: {reason}"))
+    return rows
+
+
+def _guest_rows() -> list[tuple[str, str]]:
+    """What packages beside detectron2 say of their native code."""
+    rows: list[tuple[str, str]] = []
+    for entry in importlib.metadata.entry_points(group=_NATIVE_GROUP):
+        try:
+            rows += [(f"native: {name}", state) for name, state in entry.load()().items()]
+        except Exception as error:  # a broken installation is what this table is for
+            rows.append((f"native: {entry.name}", f"cannot be asked: {error}"))
     return rows
 
 

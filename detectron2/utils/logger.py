@@ -64,6 +64,8 @@ def setup_logger(
 ) -> logging.Logger:
     """Set up the logger ``name``: rank 0 to the console, every rank to a file of its own.
 
+    Further calls add files; no line is written twice to the same place.
+
     Args:
         output: a folder, in which ``log.txt`` is written, or a file that ends in ``.txt`` or ``.log``. Ranks above 0
             write beside it, with ``.rank<n>`` behind the name. None: no file.
@@ -97,6 +99,9 @@ def setup_logger(
 
 
 def _add_handler(logger: logging.Logger, stream: TextIO, formatter: logging.Formatter) -> None:
+    for known in logger.handlers[:]:
+        if isinstance(known, logging.StreamHandler) and known.stream is stream:
+            logger.removeHandler(known)
     handler = logging.StreamHandler(stream)
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(formatter)

@@ -30,6 +30,24 @@ def test_a_broken_part_is_reported(monkeypatch):
     assert "cannot be asked" in collect_env.collect_env_info()
 
 
+def test_packages_beside_it_are_asked(monkeypatch):
+    class Entry:
+        def __init__(self, name, status):
+            self.name, self.load = name, lambda: status
+
+    def broken():
+        raise RuntimeError("no such symbol")
+
+    asked = []
+    entries = [Entry("good", lambda: {"rotation": "native"}), Entry("bad", broken)]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **group: asked.append(group) or entries)
+    rows = dict(collect_env._guest_rows())
+    assert rows == {"native: rotation": "native", "native: bad": "cannot be asked: no such symbol"}
+    assert asked == [{"group": "detectron2.native"}]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **group: entries)
+    assert "native: rotation" in collect_env.collect_env_info()
+
+
 def test_compute_compatibility(tmp_path):
     assert "cannot find cuobjdump" in collect_env.detect_compute_compatibility(str(tmp_path), "lib.so")
     program = tmp_path / "bin" / "cuobjdump"

@@ -38,6 +38,15 @@ def test_console_and_file(name, tmp_path, capsys):
     assert logger.propagate is False
 
 
+def test_further_calls_write_no_line_twice(name, tmp_path, capsys):
+    for folder in ("first", "second", "second"):
+        logger = setup_logger(str(tmp_path / folder), name=name)
+    logger.info("once")
+    assert capsys.readouterr().out.count("once") == 1
+    for folder in ("first", "second"):
+        assert (tmp_path / folder / "log.txt").read_text().count("once") == 1
+
+
 def test_other_handlers_see_the_full_name(name, capsys):
     logger = setup_logger(name=name, abbrev_name="short", enable_propagation=True)
     seen = []
