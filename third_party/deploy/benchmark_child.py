@@ -106,11 +106,12 @@ def _detect(session: Session, facts: InputFacts, inputs: BatchedInputs) -> objec
 def _timed(task: Task, base: int, call: Callable[[], object]) -> Row:
     for _ in range(task.warm_up):
         call()
-    meter, seconds = PowerMeter(gpu=task.engine in ("torch-cuda", "tensorrt")), []
+    meter, seconds, used = PowerMeter(gpu=task.engine in ("torch-cuda", "tensorrt")), [], []
     meter.start()
     for _ in range(task.runs):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         call()
+        used.append(time.process_time() - cpu)
         seconds.append(time.perf_counter() - start)
     watts = meter.stop()
     ordered = sorted(seconds)
@@ -122,6 +123,7 @@ def _timed(task: Task, base: int, call: Callable[[], object]) -> Row:
         memory_mib=max(peak_bytes() - base, 0) / _MIB,
         file_mib=os.path.getsize(task.file) / _MIB,
         watts=watts,
+        cpu_ms=1e3 * statistics.median(used),
     )
 
 

@@ -67,6 +67,7 @@ def test_a_row_is_measured_in_its_own_process(tmp_path):
     assert row.error is None
     assert row.task == task
     assert 0 < row.median_ms <= row.p90_ms
+    assert 0 < row.cpu_ms < 10_000
     assert 0 < row.memory_mib < 2000
     assert row.file_mib == pytest.approx((tmp_path / "relu.onnx").stat().st_size / 2**20)
     json.dumps(row.to_dict())
@@ -82,9 +83,9 @@ def test_a_failure_is_a_row(monkeypatch):
 
 
 def test_the_table_shows_figures():
-    row = Row(Task("a.onnx", "int8", "openvino", threads=0), 12.34, 15.0, 80.0, 100.0, 3.5, None)
+    row = Row(Task("a.onnx", "int8", "openvino", threads=0), 12.34, 15.0, 80.0, 100.0, 3.5, None, cpu_ms=23.4)
     text = table([row])
-    assert all(word in text for word in ("openvino", "int8", "all", "12.3", "15.0", "80.0", "3.5"))
+    assert all(word in text for word in ("openvino", "int8", "all", "12.3", "15.0", "23.4", "80.0", "3.5"))
 
 
 def test_the_command_checks_its_files():

@@ -25,7 +25,7 @@ from .nncf_files import nncf_files
 from .onnxruntime_static import static_files
 from .ours import our_files, write_file
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 
 def parser() -> argparse.ArgumentParser:
