@@ -128,6 +128,18 @@ def test_tables_of_images(layout):
     assert torch.equal(out, table[codes[:, :, 1:].long() + 128])
 
 
+def test_lines_between_points():
+    table = torch.tensor([-(2**23), 0, 40, -7, 2**23 - 1], dtype=torch.int32)
+    first, shift = -32, 4
+    codes = torch.arange(first, first + 4 * 2**shift, dtype=torch.int32).view(2, 1, 4, 8)
+    place, rest = (codes.double() - first).div(16, rounding_mode="floor"), (codes.double() - first) % 16
+    left, right = table.double()[place.long()], table.double()[place.long() + 1]
+    expected = (left + (right - left) * rest / 16 + 0.5).floor()
+    for arithmetic in (kind() for kind in ARITHMETICS.values()):
+        given = arithmetic.interpolate(arithmetic.take(codes, torch.int32), table, first, shift)
+        assert torch.equal(given.double(), expected)
+
+
 def test_tables():
     table = torch.tensor([7, -7, 100], dtype=torch.int8)
     for backend in ARITHMETICS.values():

@@ -7,9 +7,10 @@ from torch import nn
 
 from tests.third_party.quantization.integer.agreement import compare
 from tests.third_party.quantization.integer.models import pictures, settings, traced
-from third_party.quantization import register_converter
-from third_party.quantization.integer import IntegerLoweringError, compile_program
-from third_party.quantization.integer.operations import Convolution, LookUp, Rescale
+from third_party.quantization import convert, prepare, register_converter
+from third_party.quantization.export import trace
+from third_party.quantization.integer import IntegerLoweringError, IntegerProgram, compile_program
+from third_party.quantization.integer.operations import Convolution, Interpolate, LookUp, Rescale
 from third_party.quantization.modules import QuantAdd, QuantConcat
 
 NONLINEAR = {"ENABLED": True, "METHOD": "minmax", "BITS": 8, "SYMMETRIC": False}
@@ -127,6 +128,27 @@ def _traced(model, *, seed=0, **sections):
 def test_models(name):
     model, sections = MODELS[name]
     _check(_traced(model, **sections))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sections", ({}, {"NONLINEAR": {"METHOD": "minmax", "BITS": 8, "SYMMETRIC": False}}), ids=str)
+def test_inputs_divided_by_scales_of_either_sign(sections, tmp_path):
+    torch.manual_seed(0)
+    depthwise = nn.Conv2d(8, 8, 3, 1, 1, groups=8)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.SiLU(), depthwise, nn.SiLU(), nn.Conv2d(8, 4, 1))
+    batch, x = (pictures(2, 16, 24, seed=seed) / 25 for seed in (0, 9))
+    prepare(model, settings(**sections))
+    model[2].set_input_scale(torch.tensor([1.0, -0.5, 0.1, -0.02, 0.3, -1.0, 0.7, 0.2]))
+    model.train()
+    model(batch)
+    convert(model.eval())
+    program = trace(model, (batch,))
+    _check(program, x)
+    compiled = compile_program(program)
+    assert any(isinstance(operation, Interpolate) for operation in compiled.operations) is not bool(sections)
+    compiled.save(tmp_path / "model.integer")
+    again = IntegerProgram.load(tmp_path / "model.integer")
+    torch.testing.assert_close(again.execute([x]), compiled.execute([x]), rtol=0, atol=0)
 
 
 class Functions(nn.Module):

@@ -81,3 +81,11 @@ class Arithmetic(ABC):
     @abstractmethod
     def look_up(self, codes: Tensor, table: Tensor, first: int, stride: int) -> Tensor:
         """``table[(codes - first) / stride]``; the table's entries are integers of the narrowest type."""
+
+    @abstractmethod
+    def interpolate(self, codes: Tensor, table: Tensor, first: int, shift: int) -> Tensor:
+        """``y0 + floor(((y1 - y0) * r + h) / 2 ** shift)``, h being half of ``2 ** shift``.
+
+        y0 and y1 are entries k and k + 1 of the table (int32, differences below 2 ** 31), where
+        ``codes - first = k * 2 ** shift + r``.
+        """

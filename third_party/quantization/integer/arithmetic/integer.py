@@ -54,6 +54,13 @@ class IntegerArithmetic(Arithmetic):
         found = table.index_select(0, places.reshape(-1)).view(places.shape)
         return found.permute(0, 3, 1, 2) if last else found
 
+    def interpolate(self, codes: Tensor, table: Tensor, first: int, shift: int) -> Tensor:
+        distance = codes.long() - first
+        place, rest = distance >> shift, distance & (2**shift - 1)
+        entries = table.to(codes.device).long()
+        left, right = entries[place], entries[place + 1]
+        return (left + (((right - left) * rest + 2**shift // 2) >> shift)).int()
+
 
 def _shift_right(values: Tensor, d: Tensor) -> Tensor:
     """``values / 2 ** d`` rounded half to even, in few passes and in place; d from 0 to 62, values below 2 ** 53.

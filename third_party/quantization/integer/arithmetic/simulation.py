@@ -43,3 +43,10 @@ class SimulatedArithmetic(Arithmetic):
 
     def look_up(self, codes: Tensor, table: Tensor, first: int, stride: int) -> Tensor:
         return table.double()[((codes - first) / stride).long()]
+
+    def interpolate(self, codes: Tensor, table: Tensor, first: int, shift: int) -> Tensor:
+        spacing = float(2**shift)
+        place = ((codes - first) / spacing).floor()
+        rest, entries = codes - first - place * spacing, table.double()
+        left, right = entries[place.long()], entries[place.long() + 1]
+        return left + (((right - left) * rest + spacing // 2) / spacing).floor()

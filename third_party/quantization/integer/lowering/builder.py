@@ -11,6 +11,7 @@ from ..operations import Clamp, Dequantize, Literal, LookUp, Operation, Rescale,
 from .errors import refusal
 from .functions import function_of, preactivation_grid, table_root
 from .rescaling import multipliers
+from .scaled import materialized
 from .values import (
     Affine,
     Clipped,
@@ -20,6 +21,7 @@ from .values import (
     Moved,
     Pointwise,
     Scalar,
+    Scaled,
     Term,
     Value,
     replace_values,
@@ -80,7 +82,7 @@ class Builder:
             return self._looked_up(value, grid, layer, low, high)
         if isinstance(value, Moved):
             return self._moved(value, grid, layer, low, high)
-        affine = as_affine(value)
+        affine = materialized(self, value, grid, layer) if isinstance(value, Scaled) else as_affine(value)
         assert affine is not None
         try:
             c, d, b = multipliers(affine, grid)

@@ -10,7 +10,7 @@ from torch import Tensor
 from .builder import as_affine
 from .calls import Call, handles
 from .functions import common_roots
-from .values import Affine, Clipped, Constant, IntegerValue, Origin, Pointwise, Term, Value, values_in
+from .values import Affine, Clipped, Constant, IntegerValue, Origin, Pointwise, Scaled, Term, Value, values_in
 
 _FUNCTIONS = (
     "silu sigmoid hardswish hardsigmoid mish gelu leaky_relu tanh elu softplus exp log abs pow sqrt rsqrt square "
@@ -40,6 +40,8 @@ def multiply(call: Call) -> Value | None:
     a, b = call.origin.arguments[:2]
     if call.name == "mul" and not isinstance(a, IntegerValue):
         a, b = b, a
+    if isinstance(a, Pointwise) and isinstance(b, Constant) and b.tensor.numel() > 1:
+        return _scaled(a, b, call)
     affine = as_affine(a) if isinstance(a, IntegerValue) else None
     if affine is None or isinstance(b, IntegerValue) or call.argument("rounding_mode") is not None:
         return pointwise(call)
@@ -52,6 +54,15 @@ def multiply(call: Call) -> Value | None:
         return None
     terms = tuple(Term(t.tensor, t.zero_point, t.scale * factor, t.reach) for t in affine.terms)
     return Affine(terms=terms, bias=affine.bias * factor, axis=axis if factor.dim() else affine.axis, **_common(call))
+
+
+def _scaled(base: Pointwise, constant: Constant, call: Call) -> Scaled | None:
+    """A function times one constant a channel, as where inputs are divided before they are quantized."""
+    found = _channels(constant, call)
+    if found is None or bool((found[0] == 0).any()) or call.argument("rounding_mode") is not None:
+        return None
+    factor = 1.0 / found[0] if call.name == "div" else found[0]
+    return Scaled(base=base, factor=factor, axis=found[1], origin=call.origin, rank=call.rank)
 
 
 @handles("addcmul")

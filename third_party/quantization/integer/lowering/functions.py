@@ -51,6 +51,19 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
         function: of float32 tensors, value by value; on ``grid`` it must be constant towards both infinities.
         grid: of its result.
     """
+    bottom, top = changing_range(function, grid)
+    return even_grid(bottom, top, PREACTIVATION_BITS)
+
+
+def even_grid(bottom: float, top: float, bits: int) -> CodeGrid:
+    """Signed levels of so many bits from ``bottom`` to ``top``, zero among their numbers' extension."""
+    low = -(2 ** (bits - 1))
+    step = float(torch.tensor((top - bottom) / (2**bits - 1), dtype=torch.float32))
+    return CodeGrid(step, (round(low - bottom / step),), low, -low - 1)
+
+
+def changing_range(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> tuple[float, float]:
+    """The arguments between which ``function``, put on ``grid``, changes, and a little more on either side."""
     factors = torch.logspace(0, 6, 61, base=2.0)
     end = 0.25
     while end < _LARGEST_RANGE and not all(_constant(function, grid, sign * end * factors) for sign in (-1, 1)):
@@ -63,10 +76,7 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
     bottom, top = bottom - spacing, top + spacing
     # The whole zero-point moves the grid by up to half a step, which must not cost it the outermost levels.
     margin = float(points[1] - points[0])
-    bottom, top = bottom - margin, top + margin
-    low = -(2 ** (PREACTIVATION_BITS - 1))
-    step = float(torch.tensor((top - bottom) / (2**PREACTIVATION_BITS - 1), dtype=torch.float32))
-    return CodeGrid(step, (round(low - bottom / step),), low, -low - 1)
+    return bottom - margin, top + margin
 
 
 def _constant(function: Callable[[Tensor], Tensor], grid: CodeGrid, points: Tensor) -> bool:

@@ -156,6 +156,24 @@ class Pointwise(IntegerValue):
 
 
 @dataclass(eq=False, kw_only=True)
+class Scaled(IntegerValue):
+    """A function of its roots, times one number a channel.
+
+    Attributes:
+        base: the function.
+        factor: float64 ``Tensor[C]``, not 0.
+        axis: dimension of the C channels.
+    """
+
+    base: Pointwise
+    factor: Tensor
+    axis: int
+
+    def __post_init__(self) -> None:
+        self.roots = (self,)
+
+
+@dataclass(eq=False, kw_only=True)
 class Moved(IntegerValue):
     """Values of the origin's arguments at other places; its own root."""
 

@@ -2,6 +2,6 @@
 
 from .base import OPERATIONS, Operation
 from .border import Dequantize, Literal, Quantize
-from .rescale import Clamp, LookUp, Rescale
+from .rescale import Clamp, Interpolate, LookUp, Rescale
 from .steps import FLOAT, MOVING, Step
 from .weighted import Convolution, Linear, Weighted

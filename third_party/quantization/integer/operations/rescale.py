@@ -79,3 +79,22 @@ class LookUp(Operation):
 
     def run(self, arithmetic: Arithmetic, inputs: list[Tensor], symbols: Mapping[str, int]) -> Tensor:
         return arithmetic.look_up(inputs[0], self.table, self.first, self.stride)
+
+
+@register_operation("interpolate")
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Interpolate(Operation):
+    """A function of one tensor of codes, straight lines between evenly spaced points.
+
+    Attributes:
+        table: the output's codes at the points, int32.
+        first: the input's lowest code, which is the first point.
+        shift: points are ``2 ** shift`` codes apart.
+    """
+
+    table: Tensor
+    first: int
+    shift: int
+
+    def run(self, arithmetic: Arithmetic, inputs: list[Tensor], symbols: Mapping[str, int]) -> Tensor:
+        return arithmetic.interpolate(inputs[0], self.table, self.first, self.shift)
