@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 
+from ..quantization.export import landmark
 from .parts import DetectorParts
 from .registry import register_parts
 from .selection import PaddedDetections, detections, gather_rows, top_rows
@@ -49,7 +50,8 @@ class DenseDetections(DensePredictions):
         """``Tensor[N, C, H, W]`` -> detections in pixels of the batch, not clipped."""
         model = self.model
         features, predictions = self.predictions(pixels)
-        scores, deltas = model.scores_and_deltas(predictions)
+        kinds = zip(("scores", "deltas"), model.scores_and_deltas(predictions), strict=True)
+        scores, deltas = ([landmark(x, f"predictions.{kind}.{i}") for i, x in enumerate(xs)] for kind, xs in kinds)
         anchors = [level.tensor for level in model.anchor_generator(features)]
         found = [
             (decode(model, gather_rows(level_deltas, row), level_anchors[row]), best, label)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..quantization.export import landmark
 from .parts import DetectorParts
 from .registry import register_parts
 from .selection import PaddedDetections, detections
@@ -80,7 +81,9 @@ class SuppressedPredictions(DecodedPredictions):
 
     def forward(self, pixels: Tensor) -> PaddedDetections:
         """``Tensor[N, C, H, W]`` -> detections in pixels of the batch, not clipped."""
-        return select(self.model.postprocessing, *super().forward(pixels))
+        boxes, scores = super().forward(pixels)
+        boxes, scores = landmark(boxes, "predictions.boxes"), landmark(scores, "predictions.scores")
+        return select(self.model.postprocessing, boxes, scores)
 
 
 def select(settings: SuppressionSettings, boxes: Tensor, scores: Tensor) -> PaddedDetections:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from detectron2.modeling.meta_arch.rcnn import GeneralizedRCNN
 from detectron2.modeling.proposal_generator.rpn import RPN
 
+from ..quantization.export import landmark
 from .map_heads import MapHeads, map_heads_parts
 from .parts import DetectorParts
 from .proposals import PaddedProposals, clip
@@ -64,12 +65,14 @@ class TwoStage(nn.Module):
         """See :class:`RegionBoxes`."""
         predictor = self.model.roi_heads.box_predictor
         proposals, proposal_scores = self.proposals(features, sizes)
+        proposals = landmark(proposals, "proposals.boxes")
+        proposal_scores = landmark(proposal_scores, "proposals.scores")
         logits, deltas = self.pooled("box", features, proposals)
         images, rows = proposals.shape[:2]
         boxes = predictor.box2box_transform.apply_deltas(deltas, proposals.flatten(0, 1))
-        boxes = clip(boxes.view(images, -1, 4), sizes).view(images, rows, -1, 4)
+        boxes = landmark(clip(boxes.view(images, -1, 4), sizes).view(images, rows, -1, 4), "regions.boxes")
         scores = logits.sigmoid() if predictor.use_sigmoid_ce else logits.softmax(dim=-1)
-        scores = scores[:, :-1].unflatten(0, (images, rows))
+        scores = landmark(scores[:, :-1].unflatten(0, (images, rows)), "regions.scores")
         return boxes, torch.where(proposal_scores.unsqueeze(2) > SUPPRESSED, scores, SUPPRESSED)
 
     def detections(self, boxes: Tensor, scores: Tensor) -> PaddedDetections:
@@ -85,10 +88,11 @@ class TwoStage(nn.Module):
 
     def masks(self, features: dict[str, Tensor], found: PaddedDetections) -> Tensor:
         """``Tensor[N, D, 1, M, M]``: the mask of each detection's class, 0..1."""
-        logits = self.pooled("mask", features, found.boxes)
-        classes = (
-            found.classes.flatten().clamp(min=0) if logits.shape[1] > 1 else torch.zeros_like(logits[:, 0, 0, 0]).long()
-        )
+        logits = self.pooled("mask", features, landmark(found.boxes, "detections.boxes"))
+        if logits.shape[1] > 1:
+            classes = landmark(found.classes, "detections.classes").flatten().clamp(min=0)
+        else:
+            classes = torch.zeros_like(logits[:, 0, 0, 0]).long()
         side = logits.shape[2:]
         chosen = logits.gather(1, classes.view(-1, 1, 1, 1).expand(-1, 1, *side))
         return chosen.sigmoid().unflatten(0, found.classes.shape)

@@ -9,6 +9,7 @@ ONNX, onnxscript and the engines are imported when they are used.
 """
 
 from .findings import Finding
+from .landmarks import landmark, landmark_names
 from .lint import errors, lint
 from .lowering import TARGETS, register_translation, to_onnx
 from .nodes import tensor_names

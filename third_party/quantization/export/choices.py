@@ -3,6 +3,7 @@
 import torch
 from torch.fx import Node
 
+from .landmarks import LANDMARK
 from .nodes import FAKE_QUANTIZE
 
 aten = torch.ops.aten
@@ -16,8 +17,8 @@ def behind_choice(node: Node, *, whole: bool = False) -> bool:
 
     Args:
         node: of a traced graph.
-        whole: look back to the inputs; otherwise to the quantized tensors before, from whose values both executions
-            can go on.
+        whole: look back to the inputs; otherwise to the quantized tensors and landmarks before, from whose values both
+            executions can go on.
     """
     seen: set[Node] = set()
     queue = list(node.all_input_nodes)
@@ -28,7 +29,7 @@ def behind_choice(node: Node, *, whole: bool = False) -> bool:
         seen.add(at)
         if getattr(at.target, "overloadpacket", None) in _CHOOSING or "::nms" in _schema_name(at):
             return True
-        if whole or at.target is not FAKE_QUANTIZE:
+        if whole or at.target not in (FAKE_QUANTIZE, LANDMARK):
             queue += at.all_input_nodes
     return False
 

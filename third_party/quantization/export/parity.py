@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
+from torch.fx import Node
 
 from .choices import behind_choice
+from .landmarks import LANDMARK, landmark_names
 from .nodes import TensorGrid, constants, fake_quantizations, grid_of, tensor_names
 from .parity_report import Difference, ParityError, ParityReport, Tolerance
 from .runners import Runner
@@ -43,14 +45,16 @@ def parity(
     Returns:
         the differences at each quantized tensor, in steps of its grid, and at the outputs. A quantized tensor is
         judged by itself: the program computes it from what the engine made of the tensors before it, so that one
-        early difference is not counted again behind it. Outputs are compared end to end. What hangs on a choice, such
-        as pooled features of the best proposals, is compared but not judged: one rounding may exchange two rows.
+        early difference is not counted again behind it. So is what hangs on a choice, such as pooled features of the
+        best proposals, if quantized tensors or landmarks (:mod:`.landmarks`) stand between: it is judged from the
+        engine's choice. The choice itself is compared but not judged, for one rounding may exchange two rows. Outputs
+        before which no choice stands are compared end to end.
 
     Raises:
         ParityError: the engine leaves the tolerance; it names the first tensor that does and holds the report.
         ValueError: there are no batches.
     """
-    names = list(tensor_names(program).values())
+    names = [*tensor_names(program).values(), *landmark_names(program).values()]
     session = runner.load(path, threads=threads, taps=names)
 
     def execute(inputs: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], dict[str, np.ndarray]]:
@@ -73,7 +77,8 @@ def compare(
 
     Args:
         program: from :func:`~.trace.trace`.
-        execute: from inputs to outputs and to quantized tensors by name; tensors that it does not give are skipped.
+        execute: from inputs to outputs and to quantized tensors and landmarks by name; those that it does not give are
+            skipped.
         batches: the inputs of each run.
         engine: what to call it in the report.
         tolerance: what is allowed.
@@ -85,34 +90,54 @@ def compare(
     chosen = {names[node.name]: behind_choice(node) for node in fake_quantizations(program)}
     tensors = {name: Difference(name, min(_units(grid)), chosen[name]) for name, grid in grids.items()}
     through = {name: Difference(name, min(_units(grid))) for name, grid in grids.items()}
-    results: list[Difference] = []
+    marks = _landmarks(program)
+    results, by_steps = _outputs(program), [behind_choice(node, whole=True) for node in _output_nodes(program)]
     count = 0
     for inputs in batches:
         expected, taps = simulate(program, inputs)
         outputs, seen = execute([value.numpy() for value in inputs])
         given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in seen.items()}
-        _, alone = simulate(program, inputs, given)
-        for name in (name for name in taps if name in seen):
+        from_given, alone = simulate(program, inputs, given)
+        for name, mark in marks.items():
+            if name in seen:
+                mark.add(alone[name].numpy(), seen[name])
+        for name in (name for name in taps if name in seen and name in tensors):
             through[name].add(*_in_steps(taps[name], seen[name], grids[name]))
             tensors[name].add(*_in_steps(alone[name], seen[name], grids[name]))
-        results = results or _outputs(program)
-        for result, value, output in zip(results, expected, outputs, strict=True):
+        wanted = [last if steps else end for steps, end, last in zip(by_steps, expected, from_given, strict=True)]
+        for result, value, output in zip(results, wanted, outputs, strict=True):
             result.add(value.numpy(), np.asarray(output))
         count += 1
     if not count:
         raise ValueError("parity needs at least one batch of inputs")
     report = ParityReport(
-        engine, tolerance or Tolerance(), count, list(tensors.values()), list(through.values()), results
+        engine,
+        tolerance or Tolerance(),
+        count,
+        list(tensors.values()),
+        list(through.values()),
+        results,
+        list(marks.values()),
     )
     if report.first_failure is not None:
         raise ParityError(report)
     return report
 
 
+def _landmarks(program: ExportedProgram) -> dict[str, Difference]:
+    names = landmark_names(program)
+    nodes = [node for node in program.graph.nodes if node.target is LANDMARK]
+    return {names[node.name]: Difference(names[node.name], None, behind_choice(node)) for node in nodes}
+
+
 def _outputs(program: ExportedProgram) -> list[Difference]:
+    names, values = program.graph_signature.user_outputs, _output_nodes(program)
+    return [Difference(name, None, behind_choice(node)) for name, node in zip(names, values, strict=True)]
+
+
+def _output_nodes(program: ExportedProgram) -> list[Node]:
     (output,) = (node for node in program.graph.nodes if node.op == "output")
-    names = program.graph_signature.user_outputs
-    return [Difference(n, None, behind_choice(v, whole=True)) for n, v in zip(names, output.args[0], strict=True)]
+    return list(output.args[0])  # type: ignore[arg-type]
 
 
 def _in_steps(expected: Tensor, given: np.ndarray, grid: TensorGrid) -> tuple[np.ndarray, np.ndarray]:

@@ -110,6 +110,7 @@ class ParityReport:
             tensors before it.
         accumulated: the same from equal inputs of the whole.
         outputs: outputs, differences in their own unit.
+        landmarks: tensors in float on the way, as outputs; each from equal tensors before it.
     """
 
     engine: str
@@ -118,6 +119,7 @@ class ParityReport:
     tensors: list[Difference]
     accumulated: list[Difference]
     outputs: list[Difference]
+    landmarks: list[Difference] = field(default_factory=list)
 
     @property
     def first_failure(self) -> str | None:
@@ -130,10 +132,11 @@ class ParityReport:
                     f"{tensor.name}: {share:.4%} of the values are within {allowed.steps:g} steps, {allowed.share:.4%} "
                     f"must be; the largest difference is {tensor.largest:.4g} steps"
                 )
-        for output in self.outputs:
+        named = [*((mark.name, mark) for mark in self.landmarks), *((f"output {o.name}", o) for o in self.outputs)]
+        for name, output in named:
             if not output.chosen and not output.ratio <= allowed.output:
                 return (
-                    f"output {output.name}: it differs by {output.ratio:.4g} of its size, {allowed.output:g} is "
+                    f"{name}: it differs by {output.ratio:.4g} of its size, {allowed.output:g} is "
                     f"allowed; the largest difference is {output.largest:.4g}"
                 )
         return None
@@ -147,7 +150,7 @@ class ParityReport:
             "first_failure": self.first_failure,
             "tensors": [tensor.to_dict() for tensor in self.tensors],
             "accumulated": [tensor.to_dict() for tensor in self.accumulated],
-            "outputs": [output.to_dict() for output in self.outputs],
+            "outputs": [output.to_dict() for output in (*self.landmarks, *self.outputs)],
         }
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 
+from .landmarks import landmark_names
 from .nodes import tensor_names
 
 
@@ -20,11 +21,12 @@ def simulate(
     Args:
         program: from :func:`~.trace.trace`.
         inputs: one tensor for each input.
-        given: values of quantized tensors, by name, with which to go on in place of the computed ones, so that what
-            comes behind them is judged by itself.
+        given: values of quantized tensors and landmarks, by name, with which to go on in place of the computed ones, so
+            that what comes behind them is judged by itself.
 
     Returns:
-        the outputs, and every quantized tensor, as computed, by its name (:func:`~.nodes.tensor_names`).
+        the outputs, and every quantized tensor and landmark, as computed, by its name (:func:`~.nodes.tensor_names`,
+        :func:`~.landmarks.landmark_names`).
 
     Raises:
         ValueError: too few or too many inputs.
@@ -36,7 +38,8 @@ def simulate(
     users, arguments = iter(inputs), []
     for spec in signature.input_specs:
         arguments.append(next(users) if spec.target is None else tensors[spec.target])
-    recorder = _Recorder(program.graph_module, tensor_names(program), given or {})
+    names = tensor_names(program) | landmark_names(program)
+    recorder = _Recorder(program.graph_module, names, given or {})
     outputs = recorder.run(*arguments)
     return [value for value in outputs if isinstance(value, Tensor)], recorder.seen
 

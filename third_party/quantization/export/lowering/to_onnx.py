@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from torch.export import ExportedProgram
 
 from ...files import write_whole
+from ..landmarks import landmark_names
 from ..nodes import tensor_names
 from ..packages import need
 from .activations import lower_activation
 from .biases import keep_biases_in_range
 from .editing import Editor
-from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE
+from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE, LANDMARK_NODE
 from .placement import fold_transposes, repeat_after_moves
 from .targets import Target, find_target
 from .translation import translate
@@ -81,6 +82,7 @@ def to_model(
             )
     model = translate(program, list(input_names), list(output_names), opset)
     _lower(model.graph, list(tensor_names(program).values()), wanted)
+    _name_landmarks(model.graph, list(landmark_names(program).values()))
     model.opset_imports.pop(DOMAIN, None)
     return model
 
@@ -104,6 +106,19 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
         repeat_after_moves(editor)
     keep_biases_in_range(editor)
     _drop_unused(graph)
+
+
+def _name_landmarks(graph: "ir.Graph", names: list[str]) -> None:
+    editor = Editor(graph)
+    nodes = [node for node in graph if node.op_type == LANDMARK_NODE]
+    assert len(nodes) == len(names), "translation keeps number and order of landmarks"
+    for node, name in zip(nodes, names, strict=True):
+        (x,) = node.inputs
+        assert x is not None
+        out = editor.before(node, "Identity", [x], name, x)
+        if node.outputs[0].is_graph_output():  # it keeps its own name
+            out = editor.before(node, "Identity", [out], f"{name}.output", x)
+        editor.replace(node, out)
 
 
 def _drop_unused(graph: "ir.Graph") -> None:

@@ -92,5 +92,5 @@ def tapped(path: str | Path, taps: Sequence[str]) -> tuple[bytes, list[str]]:
         raise ValueError(f"{path} has no tensors {', '.join(unknown)}")
     for name in taps:
         if name not in outputs:
-            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+            model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     return model.SerializeToString(), [output.name for output in model.graph.output]
