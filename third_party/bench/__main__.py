@@ -17,12 +17,13 @@ import torch
 from . import __path__ as package_path
 from .timing import table
 
-NO_BENCHMARKS = ("__main__", "timing", "peers")
+NO_BENCHMARKS = ("__main__", "timing")
 
 
 def benchmarks() -> list[str]:
-    """Names of the modules that hold a benchmark."""
-    return sorted(module.name for module in pkgutil.iter_modules(package_path) if module.name not in NO_BENCHMARKS)
+    """Names of the modules that hold a benchmark; packages in here are commands of their own."""
+    modules = [module.name for module in pkgutil.iter_modules(package_path) if not module.ispkg]
+    return sorted(name for name in modules if name not in NO_BENCHMARKS)
 
 
 def main(arguments: list[str] | None = None) -> None:

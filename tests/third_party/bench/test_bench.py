@@ -1,5 +1,6 @@
 """The benchmark runs, and what it compares computes the same."""
 
+import importlib
 import json
 
 import pytest
@@ -12,7 +13,9 @@ from third_party.bench.timing import Row, compare, table
 
 def test_every_benchmark_has_rows():
     assert "fake_quantize" in command.benchmarks()
-    assert not set(command.NO_BENCHMARKS) & set(command.benchmarks())
+    assert not {*command.NO_BENCHMARKS, "peers"} & set(command.benchmarks())
+    modules = [importlib.import_module(f"third_party.bench.{name}") for name in command.benchmarks()]
+    assert all(callable(module.rows) for module in modules)
 
 
 def test_command_prints_and_writes_its_rows(monkeypatch, tmp_path, capsys):
