@@ -29,12 +29,14 @@ NATIVE_LIBRARIES := detectron2/_native_cpu.so third_party/quantization/_native_c
 quickstart: install
 	$(VENV_PYTHON) tools/quickstart.py
 
-# Inference engines bring threads and libraries of their own, so what loads them has its own process. Status 5: no test
+# Inference engines bring threads and libraries of their own, so what loads them has its own processes. Status 5: no test
 # was chosen.
+TESTS := "tests --ignore=tests/third_party" "tests/third_party --ignore=tests/third_party/quantization" \
+  "tests/third_party/quantization"
 test: install
-	@$(VENV_PYTHON) -m pytest tests --ignore=tests/third_party $(PYTEST_ARGS) || { rest=$$?; test $$rest -eq 5; } || failed=1; \
-	$(VENV_PYTHON) -m pytest tests/third_party $(PYTEST_ARGS) || { rest=$$?; test $$rest -eq 5; } || failed=1; \
-	exit $${failed:-0}
+	@failed=0; for part in $(TESTS); do \
+	  $(VENV_PYTHON) -m pytest $$part $(PYTEST_ARGS) || { rest=$$?; test $$rest -eq 5 || failed=1; }; \
+	done; exit $$failed
 
 lint: install
 	PATH="$(abspath $(VENV))/bin:$$PATH" dev/lint.sh
