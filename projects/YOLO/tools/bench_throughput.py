@@ -152,13 +152,14 @@ def medians(calls: dict[str, Call], mode: str, repeat: int) -> dict[str, float]:
 
 
 def peak_memory(side: str, model: str, task: Task) -> float:
-    """MiB by which the peak of a process grows in three calls, beyond what it has with the model built."""
+    """MiB by which the peak of a process grows in three calls, beyond what it has after a call at 64 pixels."""
     command = [sys.executable, __file__, "--measure-memory", side, "--models", model, "--tasks", str(task)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
 def measure_memory(side: str, model: str, task: Task) -> float:
+    run(SIDES[side](model, Task(task.mode, 64, 1)), task.mode)  # what the libraries load and keep at their first use
     call = SIDES[side](model, task)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: imports have one of their own
     before = peak_mebibytes()
