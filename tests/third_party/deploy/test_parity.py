@@ -83,7 +83,7 @@ def test_a_wrong_scale_behind_the_proposals_is_named(two_stage, tmp_path):
 @torch.no_grad()
 def test_wrong_weights_of_the_last_layer_are_named(two_stage, tmp_path):
     weights = [tensor.name for tensor in onnx.load(two_stage.path).graph.initializer if "cls_score" in tensor.name]
-    (scale,) = (name for name in weights if name.endswith("scale"))
+    (scale,) = (name for name in weights if name.endswith("weight.scale"))
     with pytest.raises(ParityError, match=r"at regions\.scores: "):
         two_stage.check(two_stage.with_smaller(scale, tmp_path))
 
@@ -93,6 +93,6 @@ def test_wrong_predictions_before_suppression_are_named(one_stage, tmp_path):
     report = one_stage.check(one_stage.path)
     assert all(output.chosen for output in report.outputs) and not any(mark.chosen for mark in report.landmarks)
     weights = [tensor.name for tensor in onnx.load(one_stage.path).graph.initializer if "bbox_pred" in tensor.name]
-    scale = next(name for name in weights if name.endswith("scale"))
+    scale = next(name for name in weights if name.endswith("weight.scale"))
     with pytest.raises(ParityError, match=r"at predictions\.deltas\.0: "):
         one_stage.check(one_stage.with_smaller(scale, tmp_path))

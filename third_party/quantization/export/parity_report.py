@@ -14,16 +14,19 @@ class Tolerance:
         steps: how many steps of its grid a quantized value may be off; of a grid of more than 10 bits, steps of
             one with 10.
         share: of the values of each quantized tensor, those that must keep to ``steps``.
+        mean: largest allowed mean difference of a quantized tensor, in steps; values on a grid somewhat coarser than
+            theirs are less than a step off, but most of them are off.
         output: largest allowed ratio of the difference's mean square root to that of an output of the program.
     """
 
     steps: float = 1.0
     share: float = 0.999
+    mean: float = 0.1
     output: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.output < 0 or not 0 < self.share <= 1:
-            raise ValueError(f"steps and output must be 0 or more, share above 0 and at most 1, got {self}")
+        if min(self.steps, self.mean, self.output) < 0 or not 0 < self.share <= 1:
+            raise ValueError(f"steps, mean and output must be 0 or more, share above 0 and at most 1, got {self}")
 
 
 @dataclass
@@ -127,11 +130,15 @@ class ParityReport:
         allowed = self.tolerance
         for tensor in self.tensors:
             share = tensor.share_within(allowed.steps)
-            if tensor.count and not tensor.chosen and share < allowed.share:
+            if not tensor.count or tensor.chosen:
+                continue
+            if share < allowed.share:
                 return (
                     f"{tensor.name}: {share:.4%} of the values are within {allowed.steps:g} steps, {allowed.share:.4%} "
                     f"must be; the largest difference is {tensor.largest:.4g} steps"
                 )
+            if not tensor.mean <= allowed.mean:
+                return f"{tensor.name}: the mean difference is {tensor.mean:.4g} steps, {allowed.mean:g} is allowed"
         named = [*((mark.name, mark) for mark in self.landmarks), *((f"output {o.name}", o) for o in self.outputs)]
         for name, output in named:
             if not output.chosen and not output.ratio <= allowed.output:

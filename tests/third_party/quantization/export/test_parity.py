@@ -95,6 +95,14 @@ def test_a_wrong_output_fails():
         compare(program, execute, BATCHES, engine="broken")
 
 
+def test_a_coarser_grid_is_less_than_a_step_off_and_fails():
+    codes = np.arange(1000.0) / 7 % 90
+    difference = Difference("x", 0.5)
+    difference.add(np.rint(codes), 1.5 * np.rint(codes / 1.5))
+    assert difference.share_within(1) == 1
+    assert str(ParityReport("e", Tolerance(), 1, [difference], [], []).first_failure).startswith("x: the mean")
+
+
 def test_no_batches():
     with pytest.raises(ValueError, match="at least one batch"):
         compare(everything_traced(), lambda inputs: ([], {}), [], engine="none")
@@ -105,9 +113,10 @@ def test_differences_are_counted():
     difference.add(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0, np.nan]))
     assert difference.largest == np.inf and difference.count == 4
     assert [difference.share_within(n) for n in (0, 1, 2)] == [0.25, 0.5, 0.75]
-    report = ParityReport("e", Tolerance(steps=2, share=0.75), 1, [difference], [], [])
+    report = ParityReport("e", Tolerance(steps=2, share=0.75, mean=np.inf), 1, [difference], [], [])
     assert report.first_failure is None
     assert "x" in str(ParityReport("e", Tolerance(steps=1, share=0.75), 1, [difference], [], []).first_failure)
+    assert "mean" in str(ParityReport("e", Tolerance(steps=2, share=0.75), 1, [difference], [], []).first_failure)
     with pytest.raises(ValueError, match="shape"):
         difference.add(np.zeros(2), np.zeros(3))
 
