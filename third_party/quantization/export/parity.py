@@ -137,7 +137,7 @@ def _outputs(program: ExportedProgram) -> list[Difference]:
 
 def _output_nodes(program: ExportedProgram) -> list[Node]:
     (output,) = (node for node in program.graph.nodes if node.op == "output")
-    return list(output.args[0])  # type: ignore[arg-type]
+    return list(output.args[0])
 
 
 def _in_steps(expected: Tensor, given: np.ndarray, grid: TensorGrid) -> tuple[np.ndarray, np.ndarray]:

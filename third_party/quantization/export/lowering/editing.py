@@ -20,6 +20,7 @@ class Editor:
         self.graph = graph
         self._names = {value.name for node in graph for value in node.outputs} | set(graph.initializers)
         self._names |= {value.name for value in graph.inputs}
+        self._known: dict[tuple[Any, ...], ir.Value] = {}
 
     def name(self, wanted: str) -> str:
         """A free name, ``wanted`` itself if it is one; taken from then on."""
@@ -49,6 +50,13 @@ class Editor:
         self.graph.register_initializer(value)
         return value
 
+    def constant_once(self, name: str, array: np.ndarray, data_type: "ir.DataType") -> "ir.Value":
+        """As :meth:`constant`; an equal one that this made before is taken again."""
+        key = (array.tobytes(), array.shape, data_type)
+        if key not in self._known:
+            self._known[key] = self.constant(name, array, data_type)
+        return self._known[key]
+
     def before(
         self,
         place: "ir.Node",
@@ -74,9 +82,10 @@ class Editor:
         import onnx_ir as ir
 
         data_type = extra.pop("data_type", like.dtype)
-        node = ir.node(operator, inputs, extra, name=f"{name}/{operator}")
+        free = self.name(name)
+        node = ir.node(operator, inputs, extra, name=f"{free}/{operator}")
         out = node.outputs[0]
-        out.name, out.shape, out.type = self.name(name), like.shape, ir.TensorType(data_type)
+        out.name, out.shape, out.type = free, like.shape, ir.TensorType(data_type)
         self.graph.insert_before(place, node)
         return out
 
@@ -103,3 +112,11 @@ def numbers(value: "ir.Value") -> np.ndarray:
     if tensor is None:
         raise ValueError(f"{value.name}: a range must be constant, but the graph computes it")
     return np.asarray(tensor.numpy())
+
+
+def constant_numbers(value: "ir.Value | None") -> np.ndarray | None:
+    """The values of a constant; None for what is no constant."""
+    import onnx_ir as ir
+
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None else np.asarray(tensor.numpy())

@@ -13,6 +13,8 @@ from ..packages import need
 from .activations import lower_activation
 from .biases import keep_biases_in_range
 from .editing import Editor
+from .neighbours import ask_codes_for_shapes, clip_codes_by_relu
+from .norms import fold_norms
 from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE, LANDMARK_NODE
 from .placement import fold_transposes, repeat_after_moves
 from .targets import Target, find_target
@@ -99,11 +101,15 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
             problems.append(f"{name}: {error}")
     if problems:
         raise ValueError("\n".join(problems))
+    fold_norms(editor, target)
     for node in [node for node in graph if node.op_type == DEQUANTIZE_NODE]:
         lower_weight(editor, node, target)
     fold_transposes(editor)
     if target.repeat_after_moves:
         repeat_after_moves(editor)
+    if target.clip_codes:
+        clip_codes_by_relu(editor)
+        ask_codes_for_shapes(editor)
     keep_biases_in_range(editor)
     _drop_unused(graph)
 

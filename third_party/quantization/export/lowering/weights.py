@@ -1,5 +1,6 @@
 """Weights: integers in the file and a DequantizeLinear; never a QuantizeLinear."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,26 +20,57 @@ def lower_weight(editor: Editor, node: "ir.Node", target: Target) -> None:
     Raises:
         ValueError: codes of more than 16 bits.
     """
+    weight = IntegerWeight.of(node)
+    editor.replace(node, restore(editor, node, weight, node.outputs[0], target))
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerWeight:
+    """A weight of a file to be.
+
+    Attributes:
+        codes: whole numbers, zero-points subtracted.
+        scale: ``[]``, ``[G]`` along ``axis``, or as many dimensions as ``codes``.
+        axis: dimension of the groups.
+        name: of the weight.
+    """
+
+    codes: np.ndarray
+    scale: np.ndarray
+    axis: int
+    name: str
+
+    @classmethod
+    def of(cls, node: "ir.Node") -> "IntegerWeight":
+        """What a node that makes a weight from integers says."""
+        codes, scale, zero_point = (numbers(value) for value in node.inputs if value is not None)
+        name = str(node.inputs[0].name).removesuffix("_codes")  # type: ignore[union-attr]
+        axis = node.attributes["axis"].as_int()
+        return cls(codes.astype(np.int64) - _spread(zero_point, codes, axis), scale, axis, name)
+
+
+def restore(editor: Editor, place: "ir.Node", weight: IntegerWeight, like: "ir.Value", target: Target) -> "ir.Value":
+    """The weight in float: integers and a DequantizeLinear in front of a node. Equal integers are stored once.
+
+    Raises:
+        ValueError: codes of more than 16 bits.
+    """
     import onnx_ir as ir
 
-    assert all(value is not None for value in node.inputs)
-    codes, scale, zero_point = (numbers(value) for value in node.inputs if value is not None)
-    name = str(node.inputs[0].name).removesuffix("_codes")  # type: ignore[union-attr]
-    axis = node.attributes["axis"].as_int()
-    codes, scale = canonical(codes.astype(np.int64) - _spread(zero_point, codes, axis), scale, axis)
-    like, data_type = node.outputs[0], ir.DataType[code_type(codes, name)]
-    value = editor.constant(f"{name}.codes", codes.astype(_storage(data_type.name)), data_type)
+    name, axis = weight.name, weight.axis
+    codes, scale = canonical(weight.codes, weight.scale, axis)
+    data_type = ir.DataType[code_type(codes, name)]
+    value = editor.constant_once(f"{name}.codes", codes.astype(_storage(data_type.name)), data_type)
     if data_type.name.endswith("4") and (target.widen_weights or scale.ndim > 1):
         data_type = ir.DataType.INT8
-        value = editor.before(node, "Cast", [value], f"{name}.wide", like, to=data_type, data_type=data_type)
+        value = editor.before(place, "Cast", [value], f"{name}.wide", like, to=data_type, data_type=data_type)
     if scale.ndim > 1:  # different along two dimensions: DequantizeLinear has no such form that engines fuse
-        value = editor.before(node, "Cast", [value], f"{name}.float", like, to=ir.DataType.FLOAT)
-        editor.replace(node, editor.before(node, "Mul", [value, editor.constant(f"{name}.scale", scale)], name, like))
-        return
+        value = editor.before(place, "Cast", [value], f"{name}.float", like, to=ir.DataType.FLOAT)
+        return editor.before(place, "Mul", [value, editor.constant(f"{name}.scale", scale)], name, like)
     zeros = editor.constant(f"{name}.zero_code", np.zeros(scale.shape, _storage(data_type.name)), data_type)
     inputs = [value, editor.constant(f"{name}.scale", scale), zeros]
     extra: dict[str, Any] = {"axis": axis} if scale.ndim == 1 else {}
-    editor.replace(node, editor.before(node, "DequantizeLinear", inputs, name, like, **extra))
+    return editor.before(place, "DequantizeLinear", inputs, name, like, **extra)
 
 
 def canonical(codes: np.ndarray, scale: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
