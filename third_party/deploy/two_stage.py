@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from detectron2.modeling.meta_arch.rcnn import GeneralizedRCNN
 from detectron2.modeling.proposal_generator.rpn import RPN
@@ -27,6 +28,9 @@ class MaskedDetections(NamedTuple):
     classes: Tensor
     counts: Tensor
     masks: Tensor
+
+
+pytree._register_namedtuple(MaskedDetections, serialized_type_name="third_party.deploy.MaskedDetections")
 
 
 class TwoStage(nn.Module):

@@ -102,17 +102,21 @@ def print_summary(report: dict[str, Any]) -> None:
     if evaluation:
         for name in ("float", "quantized"):
             if name in evaluation:
-                print(f"AP {name:20} {evaluation[name]['bbox']['AP']:.2f}")
+                print(f"AP {name:20} {_figure(evaluation[name]['bbox']['AP'])}")
         interval = evaluation.get("drop_interval")
-        if interval:
+        if interval and evaluation.get("drop") is not None:
             share = f"{interval['confidence']:.0%} of draws of the images"
             print(
                 f"AP lost{'':16} {evaluation['drop']:.2f} ({interval['low']:.2f} to {interval['high']:.2f} in {share})"
             )
     for engine in report.get("export", {}).get("engines", ()):
         if "evaluation" in engine:
-            print(f"AP {engine['engine']:20} {engine['evaluation']['quantized']['bbox']['AP']:.2f}")
+            print(f"AP {engine['engine']:20} {_figure(engine['evaluation']['quantized']['bbox']['AP'])}")
     for file in report.get("export", {}).get("files", ()):
         print(f"{file['file']:23} {file['bytes'] / 2**20:.2f} MiB")
     for warning in report["warnings"]:
         print(f"warning: {warning}")
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"

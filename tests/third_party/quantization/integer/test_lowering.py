@@ -151,6 +151,19 @@ def test_inputs_divided_by_scales_of_either_sign(sections, tmp_path):
     torch.testing.assert_close(again.execute([x]), compiled.execute([x]), rtol=0, atol=0)
 
 
+def test_small_ranges_behind_silu():
+    def model():
+        first = nn.Conv2d(3, 8, 3, 2, 1)
+        with torch.no_grad():
+            first.weight.mul_(1e-5)
+            first.bias.mul_(1e-3)
+        return nn.Sequential(first, nn.SiLU(), nn.Conv2d(8, 4, 1))
+
+    program = _traced(model)
+    assert any(isinstance(operation, Interpolate) for operation in compile_program(program).operations)
+    _check(program)
+
+
 class Functions(nn.Module):
     """Every function between two convolutions of its own."""
 

@@ -27,6 +27,8 @@ from .values import (
     replace_values,
 )
 
+# Steps of an argument, in those of its function, from which 16 bits are too few, as for a small range behind SiLU.
+_COARSE = 1 / 16
 # Codes of a table.
 _WIDEST_TABLE = 2**16
 
@@ -105,6 +107,9 @@ class Builder:
             source, codes = root.grid, root.tensor
         else:
             source = preactivation_grid(function, grid)
+            if source.step > _COARSE * grid.step:
+                fine = Scaled(base=value, factor=torch.ones(1, dtype=torch.float64), axis=1, rank=value.rank)
+                return self._put(fine, grid, layer, low, high)
             codes = self.on_grid(root, source, layer)
         levels = grid.levels(function(source.values(source.all_codes()))).clamp(low, high)
         table = (2 * levels + 1 if grid.half else levels).to(grid.dtype)

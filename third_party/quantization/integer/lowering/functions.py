@@ -64,8 +64,9 @@ def even_grid(bottom: float, top: float, bits: int) -> CodeGrid:
 
 def changing_range(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> tuple[float, float]:
     """The arguments between which ``function``, put on ``grid``, changes, and a little more on either side."""
-    factors = torch.logspace(0, 6, 61, base=2.0)
-    end = 0.25
+    # From a few steps on, and far enough that a function that is flat at first shows where it is not.
+    factors = torch.logspace(0, 26, 131, base=2.0)
+    end = min(0.25, 0.25 * grid.step)
     while end < _LARGEST_RANGE and not all(_constant(function, grid, sign * end * factors) for sign in (-1, 1)):
         end *= 2
     points = torch.linspace(-end, end, 2**PREACTIVATION_BITS + 1)
