@@ -15,6 +15,7 @@ from torch import nn
 
 from detectron2.checkpoint import Checkpointer, DetectionCheckpointer, PeriodicCheckpointer
 from detectron2.utils.atomic import atomic_write
+from tests.leaving import leave_group
 
 
 class Model(nn.Module):
@@ -275,8 +276,7 @@ def _load_on_rank(rank, folder, store):
     path = f"{folder}/model.pth" if rank == 0 else f"{folder}/not_here/model.pth"
     DetectionCheckpointer(model).load(path)
     torch.save(model.weight.detach(), f"{folder}/loaded_{rank}.pt")
-    torch.distributed.barrier()  # no process leaves while another still communicates
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 def test_a_process_without_the_file_gets_the_model_from_the_main_process(tmp_path):

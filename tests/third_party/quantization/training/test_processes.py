@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.leaving import leave_group
 from third_party.quantization.spec import Calibrate, Freeze, SetEnabled, Step, Unfreeze
 from third_party.quantization.training import QuantTraining
 
@@ -44,7 +45,7 @@ def _train(rank: int, folder: str) -> None:
     with training.evaluation([image_batch(70 + rank)]):
         evaluated = {name: value.clone() for name, value in net.state_dict().items()}
     torch.save((ranges, evaluated, training.resources()), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    leave_group()
 
 
 def test_processes_stay_in_step(tmp_path: Path) -> None:
