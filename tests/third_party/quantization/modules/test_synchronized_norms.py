@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from tests.leaving import leave_group
 from third_party.quantization.modules import QuantConv2d
 
 from .cases import sample
@@ -21,7 +22,7 @@ def _layer(norm_type: type[nn.Module]) -> QuantConv2d:
 
 
 def _run(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)  # the pool of threads does not survive a fork
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     layer = _layer(nn.SyncBatchNorm)
     x = sample((4, 3, 6, 6))
@@ -29,12 +30,12 @@ def _run(rank: int, folder: str) -> None:
     y.pow(3).sum().backward()
     dist.all_reduce(layer.weight.grad)
     torch.save((y.detach(), layer.weight.grad, layer.norm.state_dict()), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    leave_group()
 
 
 @pytest.mark.skipif(not dist.is_available(), reason="torch was built without distributed training")
 def test_processes_share_their_statistics(tmp_path: Path):
-    mp.start_processes(_run, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.spawn(_run, args=(str(tmp_path),), nprocs=2)  # a fork would not survive that autograd has had threads
     (first, grad, state), (second, _, other_state) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     layer = _layer(nn.BatchNorm2d)
     y = layer(sample((4, 3, 6, 6)))
