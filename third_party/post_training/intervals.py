@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detectron2.data import MetadataCatalog
-from detectron2.utils.file_io import PathManager
+from detectron2.evaluation.coco_evaluation import _load_coco, _with_category_ids
 
 from .evaluation import Evaluation
 
@@ -35,62 +35,71 @@ class Interval:
     samples: int
 
 
-def evaluated_interval(dataset: str, before: Evaluation, after: Evaluation) -> Interval | None:
-    """:func:`drop_interval` of two evaluations of the same images of a registered data set."""
-    metadata = MetadataCatalog.get(dataset)
-    ids = {place: found for found, place in metadata.get("thing_dataset_id_to_contiguous_id", {}).items()}
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(PathManager.get_local_path(metadata.json_file))
-    found_before, found_after = (
-        [
-            {**record, "category_id": ids.get(record["category_id"], record["category_id"])}
-            for prediction in evaluation.predictions
-            for record in prediction.get("instances", ())
-        ]
-        for evaluation in (before, after)
-    )
-    return drop_interval(
-        truth, found_before, found_after, [prediction["image_id"] for prediction in before.predictions]
-    )
+class DropIntervals:
+    """The AP of boxes that models lose against one model, by a paired bootstrap over the images.
 
-
-def drop_interval(
-    truth: COCO,
-    before: Sequence[dict[str, Any]],
-    after: Sequence[dict[str, Any]],
-    images: Sequence[Any],
-    *,
-    samples: int = 300,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval | None:
-    """The AP of boxes that is lost between two models, by a paired bootstrap over the images.
-
-    Both models are rated on the same images, drawn with replacement (percentile interval; Efron and Tibshirani, "An
+    All are rated on the same images, drawn with replacement (percentile interval; Efron and Tibshirani, "An
     Introduction to the Bootstrap", chapter 13). It says what other images of the same kind would do to the figure, and
-    nothing of other calibration sets.
+    nothing of other calibration sets. The first model is rated once, however many are compared with it.
 
     Args:
         truth: ground truth.
-        before, after: detections of the two models in COCO's result format.
+        before: detections of the first model in COCO's result format.
         images: ids of those that count.
         samples: how many times images are drawn.
-        confidence: between 0 and 1.
         seed: of the draws.
-
-    Returns:
-        None with fewer than two images, or where an AP is not defined.
     """
-    if len(images) < 2:
-        return None
-    counts = np.random.default_rng(seed).multinomial(len(images), np.full(len(images), 1 / len(images)), samples)
-    found = [average_precisions(truth, detections, images, counts) for detections in (before, after)]
-    drops = 100 * (found[0] - found[1])
-    drops = drops[np.isfinite(drops)]
-    if not len(drops):
-        return None
-    low, high = np.quantile(drops, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high), confidence, len(drops))
+
+    def __init__(
+        self,
+        truth: COCO,
+        before: Sequence[dict[str, Any]],
+        images: Sequence[Any],
+        *,
+        samples: int = 300,
+        seed: int = 0,
+    ) -> None:
+        self.truth, self.images = truth, images
+        self._counts: np.ndarray | None = None
+        if len(images) > 1:
+            shares = np.full(len(images), 1 / len(images))
+            self._counts = np.random.default_rng(seed).multinomial(len(images), shares, samples)
+            self._before = average_precisions(truth, before, images, self._counts)
+
+    @classmethod
+    def of(cls, dataset: str, before: Evaluation) -> "DropIntervals":
+        """Of an evaluation on a registered data set."""
+        truth = _load_coco(MetadataCatalog.get(dataset).json_file)
+        return cls(truth, _records(dataset, before), [prediction["image_id"] for prediction in before.predictions])
+
+    def evaluated(self, dataset: str, after: Evaluation) -> Interval | None:
+        """:meth:`interval` of an evaluation of the same images."""
+        return self.interval(_records(dataset, after))
+
+    def interval(self, after: Sequence[dict[str, Any]], *, confidence: float = 0.95) -> Interval | None:
+        """What a model loses.
+
+        Args:
+            after: its detections in COCO's result format.
+            confidence: between 0 and 1.
+
+        Returns:
+            None with fewer than two images, or where an AP is not defined.
+        """
+        if self._counts is None:
+            return None
+        drops = 100 * (self._before - average_precisions(self.truth, after, self.images, self._counts))
+        drops = drops[np.isfinite(drops)]
+        if not len(drops):
+            return None
+        low, high = np.quantile(drops, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return Interval(float(low), float(high), confidence, len(drops))
+
+
+def _records(dataset: str, evaluation: Evaluation) -> list[dict[str, Any]]:
+    """All detections with the data set's own class ids."""
+    found = [record for prediction in evaluation.predictions for record in prediction.get("instances", ())]
+    return _with_category_ids(found, MetadataCatalog.get(dataset))
 
 
 def average_precisions(

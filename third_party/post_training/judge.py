@@ -8,7 +8,7 @@ from detectron2.config import CfgNode
 
 from .data import DetectionBatches, Record, choose, read_records, with_objects
 from .evaluation import Evaluation, Model, agreement, evaluate
-from .intervals import evaluated_interval
+from .intervals import DropIntervals
 
 
 class Judge:
@@ -31,6 +31,7 @@ class Judge:
         self.batches = DetectionBatches(cfg, dataset, self.records)
         self.before: Evaluation | None = None
         self.after: Evaluation | None = None
+        self._intervals: tuple[Evaluation, DropIntervals] | None = None
 
     def rate(self, model: Model) -> Evaluation:
         """Evaluate a model."""
@@ -64,12 +65,18 @@ class Judge:
         if self.before is not None:
             found |= {"float": self.before.to_dict(), "drop": self.drop(after)}
             found["agreement"] = agreement(self.before, after)
-            interval = evaluated_interval(self.dataset, self.before, after)
+            interval = self._drops(self.before).evaluated(self.dataset, after)
             found["drop_interval"] = None if interval is None else asdict(interval)
             after_of = after.per_class()
             drops = {name: value - after_of.get(name, math.nan) for name, value in self.before.per_class().items()}
             found["drop_per_class"] = {name: None if math.isnan(drop) else drop for name, drop in drops.items()}
         return found
+
+    def _drops(self, before: Evaluation) -> DropIntervals:
+        """Rates the float model on draws of the images once, for the quantized model and all files."""
+        if self._intervals is None or self._intervals[0] is not before:
+            self._intervals = before, DropIntervals.of(self.dataset, before)
+        return self._intervals[1]
 
 
 def judge_for(cfg: CfgNode, dataset: str, images: int) -> Judge | None:

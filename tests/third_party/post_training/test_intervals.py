@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from third_party.post_training.intervals import average_precisions, drop_interval
+from third_party.post_training.intervals import DropIntervals, average_precisions
 
 IMAGES, CLASSES = 6, 3
 
@@ -75,7 +75,7 @@ def test_an_interval_holds_the_drop_and_shrinks_with_confidence():
     coco = _coco(objects, range(1, IMAGES + 1))
     drop = 100 * (_ap(coco, found) - _ap(coco, worse))
     wide, narrow = (
-        drop_interval(coco, found, worse, range(1, IMAGES + 1), samples=200, confidence=confidence)
+        DropIntervals(coco, found, range(1, IMAGES + 1), samples=200).interval(worse, confidence=confidence)
         for confidence in (0.95, 0.5)
     )
     assert wide.low < drop < wide.high and wide.samples == 200
@@ -85,7 +85,8 @@ def test_an_interval_holds_the_drop_and_shrinks_with_confidence():
 def test_equal_models_and_too_few_images():
     objects, found = _data()
     coco, images = _coco(objects, range(1, IMAGES + 1)), range(1, IMAGES + 1)
-    same = drop_interval(coco, found, found, images, samples=20)
+    intervals = DropIntervals(coco, found, images, samples=20)
+    same = intervals.interval(found)
     assert same.low == same.high == 0
-    assert drop_interval(coco, found, [], images, samples=20).low > 0
-    assert drop_interval(coco, found, found, [1]) is None
+    assert intervals.interval([]).low > 0
+    assert DropIntervals(coco, found, [1]).interval(found) is None

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ..modules import QuantLayer
-from ..spec import Role
-from ..transform.access import quantizers
 from ..transform.flow import float_evaluation
 from .batches import Run, call_model
 
@@ -60,7 +58,8 @@ def correct_biases(
         means.targets = {name: [] for name in wanted}
         with float_evaluation(source), _tapped(wanted, means.note):
             run(source, batch)
-        with _evaluation(model, activations), _tapped(open_layers, means.correct):
+        quantized = _evaluation(model) if activations else float_evaluation(model, weights=False)
+        with quantized, _tapped(open_layers, means.correct):
             run(model, batch)
     if not seen:
         raise ValueError("bias correction needs at least one batch, got none")
@@ -153,17 +152,12 @@ def _tapped(layers: dict[str, Any], tap: Callable[[str, Tensor], Tensor]) -> Ite
 
 
 @contextmanager
-def _evaluation(model: nn.Module, activations: bool) -> Iterator[None]:
+def _evaluation(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
-    off = [q for _, q in quantizers(model) if q.role is Role.ACTIVATION and q.enabled and not activations]
     model.eval()
     try:
-        for quantizer in off:
-            quantizer.set_enabled(False)
         with torch.no_grad():
             yield
     finally:
-        for quantizer in off:
-            quantizer.set_enabled(True)
         for module, mode in modes:
             module.training = mode

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from ..modules import QuantLayer
 from ..quantizers.affine import AffineQuantizer
 from ..spec.names import NamePattern
-from .migration_gain import best_scale, compromise
+from .migration_gain import SMALLEST, best_scale, compromise
 from .statistics import TensorStatistics
 from .weight_ranges import input_ranges
-
-_SMALLEST = 2.0**-16
 
 
 class MigrationRow(TypedDict):
@@ -124,7 +122,7 @@ def widths(low: Tensor, high: Tensor, spare: float) -> Tensor:
     tops = top / torch.maximum(most, spare * least).clamp_min(1e-12)
     bottoms = bottom / torch.maximum(least, spare * most).clamp_min(1e-12)
     reach = torch.maximum(tops, bottoms)
-    return torch.where(reach > 0, reach.clamp_min(_SMALLEST), 1.0)
+    return torch.where(reach > 0, reach.clamp_min(SMALLEST), 1.0)
 
 
 def turned_widths(low: Tensor, high: Tensor, spare: float) -> Tensor:

@@ -7,6 +7,8 @@ from ..modules import QuantLayer
 from ..modules.norms import running_affine, split_norm
 from ..quantizers.affine import AffineQuantizer
 
+# The least scale of a channel, where the largest is 1.
+SMALLEST = 2.0**-16
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 # A channel's standard deviation is taken to be this share of its range.
 _SPREAD = 1 / 8
@@ -39,11 +41,11 @@ def best_scale(layer: QuantLayer, low: Tensor, high: Tensor) -> tuple[Tensor, fl
     return best, plain / least if least > 0 else 1.0
 
 
-def compromise(reach: Tensor, largest: Tensor, strength: float, smallest: float = 2.0**-16) -> Tensor:
+def compromise(reach: Tensor, largest: Tensor, strength: float) -> Tensor:
     """``reach ** strength / largest ** (1 - strength)``, the largest 1; 1 for channels without weights or values."""
     scale = reach.pow(strength) / largest.clamp_min(1e-12).pow(1 - strength)
     scale = torch.where(largest > 0, scale, 0.0)
-    return torch.where(scale > 0, scale / scale.max(), 1.0).clamp_min(smallest)
+    return torch.where(scale > 0, scale / scale.max(), 1.0).clamp_min(SMALLEST)
 
 
 def _effective_weight(layer: QuantLayer) -> Tensor:

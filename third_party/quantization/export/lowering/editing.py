@@ -106,12 +106,10 @@ def numbers(value: "ir.Value") -> np.ndarray:
     Raises:
         ValueError: it is computed in the graph.
     """
-    import onnx_ir as ir
-
-    tensor = ir.convenience.get_const_tensor(value)
-    if tensor is None:
+    found = constant_numbers(value)
+    if found is None:
         raise ValueError(f"{value.name}: a range must be constant, but the graph computes it")
-    return np.asarray(tensor.numpy())
+    return found
 
 
 def constant_numbers(value: "ir.Value | None") -> np.ndarray | None:

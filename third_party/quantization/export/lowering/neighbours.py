@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .editing import Editor, constant_numbers
+from .placement import following
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -34,8 +35,8 @@ def clip_codes_by_relu(editor: Editor) -> int:
         uses = list(codes.uses())
         ends = [editor.constant(f"{codes.name}.{key}", np.asarray(value, kind.lower()), codes.dtype)
                 for key, value in (("zero", zero), ("highest", _HIGHEST[kind]))]  # fmt: skip
-        limited = editor.before(uses[0].node, "Clip", [codes, *ends], f"{codes.name}.not_negative", codes)
-        _move_behind(editor, quantize, limited)
+        place = following(editor.graph, quantize)
+        limited = editor.before(place, "Clip", [codes, *ends], f"{codes.name}.not_negative", codes)
         for use in uses:
             use.node.replace_input_with(use.idx, limited)
         moved += 1
@@ -52,23 +53,13 @@ def ask_codes_for_shapes(editor: Editor) -> int:
         if quantize is None:
             continue
         node.replace_input_with(0, quantize.outputs[0])
-        _after(editor, quantize, node)
+        _bring_forward(editor, quantize, node)
         asked += 1
     return asked
 
 
-def _move_behind(editor: Editor, first: "ir.Node", value: "ir.Value") -> None:
-    node = value.producer()
-    assert node is not None
-    editor.graph.remove(node)
-    editor.graph.insert_after(first, node)
-
-
-def _after(editor: Editor, first: "ir.Node", node: "ir.Node") -> None:
-    """Bring the graph's order right: ``first`` stands directly behind what it reads."""
-    made = first.inputs[0].producer() if first.inputs[0] is not None else None
-    editor.graph.remove(first)
-    if made is not None:
-        editor.graph.insert_after(made, first)
-    else:
-        editor.graph.insert_before(node, first)
+def _bring_forward(editor: Editor, quantize: "ir.Node", reader: "ir.Node") -> None:
+    """Let QuantizeLinear stand directly behind what it reads, and so in front of a new reader."""
+    made = quantize.inputs[0].producer() if quantize.inputs[0] is not None else None
+    editor.graph.remove(quantize)
+    editor.graph.insert_before(reader if made is None else following(editor.graph, made), quantize)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .editing import Editor, constant_numbers
+from .editing import Editor, constant_numbers, numbers
 from .opaque import DEQUANTIZE_NODE
 from .targets import Target
 from .weights import IntegerWeight, restore
@@ -27,10 +27,13 @@ def fold_norms(editor: Editor, target: Target) -> int:
         made = None if conv.inputs[1] is None else conv.inputs[1].producer()
         if made is None or made.op_type != DEQUANTIZE_NODE:
             continue
+        channels = len(numbers(made.inputs[0]))  # type: ignore[arg-type]
+        factor, shift, chain = _affine_behind(conv, channels)
+        bias = _bias(conv, channels)
+        if not chain or bias is None:
+            continue
         weight = IntegerWeight.of(made)
-        factor, shift, chain = _affine_behind(conv, weight.codes.shape[0])
-        bias = _bias(conv, weight.codes.shape[0])
-        if not chain or bias is None or weight.scale.ndim == 1 and weight.axis != 0:
+        if weight.scale.ndim == 1 and weight.axis != 0:
             continue
         by_output = factor if weight.scale.ndim < 2 else factor.reshape(-1, *[1] * (weight.codes.ndim - 1))
         scaled = replace(weight, scale=(weight.scale * by_output).astype(np.float32), axis=0)
@@ -78,8 +81,9 @@ def _affine_of(node: "ir.Node", channels: int) -> Affine | None:
     by_channel = None if constant is None else _by_channel(constant, channels)
     if by_channel is None:
         return None
-    neutral = np.zeros(channels) if node.op_type == "Mul" else np.ones(channels)
-    return (by_channel, neutral) if node.op_type == "Mul" else (neutral, by_channel)
+    if node.op_type == "Mul":
+        return by_channel, np.zeros(channels)
+    return np.ones(channels), by_channel
 
 
 def _data_input(node: "ir.Node") -> int:

@@ -62,7 +62,7 @@ def _repeat(editor: Editor, node: "ir.Node", output: "ir.Value", like: "ir.Node"
     scale, zero_point = like.inputs[1:]
     assert zero_point is not None
     uses = list(output.uses())
-    place = _after(editor.graph, node)
+    place = following(editor.graph, node)
     codes = editor.before(
         place, "QuantizeLinear", [output, scale, zero_point], f"{output.name}.codes", output, data_type=zero_point.dtype
     )
@@ -78,7 +78,8 @@ def _repeat(editor: Editor, node: "ir.Node", output: "ir.Value", like: "ir.Node"
         use.node.replace_input_with(use.idx, again)
 
 
-def _after(graph: "ir.Graph", node: "ir.Node") -> Any:
+def following(graph: "ir.Graph", node: "ir.Node") -> Any:
+    """The node that stands behind one that has readers."""
     found = False
     for other in graph:
         if found:

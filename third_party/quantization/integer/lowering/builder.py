@@ -9,7 +9,7 @@ from torch import Tensor
 from ..code_grid import CodeGrid, storage_type
 from ..operations import Clamp, Dequantize, Literal, LookUp, Operation, Rescale, Step
 from .errors import refusal
-from .functions import function_of, preactivation_grid, table_root
+from .functions import function_of, has_table, preactivation_grid, table_root
 from .rescaling import multipliers
 from .scaled import materialized
 from .values import (
@@ -29,8 +29,6 @@ from .values import (
 
 # Steps of an argument, in those of its function, from which 16 bits are too few, as for a small range behind SiLU.
 _COARSE = 1 / 16
-# Codes of a table.
-_WIDEST_TABLE = 2**16
 
 
 class Builder:
@@ -103,7 +101,7 @@ class Builder:
     def _looked_up(self, value: Pointwise, grid: CodeGrid, layer: str, low: int, high: int) -> str:
         root = table_root(value)
         function = function_of(value, root)
-        if isinstance(root, Coded) and root.grid.high - root.grid.low < _WIDEST_TABLE and root.grid.axis is None:
+        if has_table(root):
             source, codes = root.grid, root.tensor
         else:
             source = preactivation_grid(function, grid)

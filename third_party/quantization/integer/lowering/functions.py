@@ -1,6 +1,7 @@
 """Functions value by value: what they are, and the grid on which their argument has to be."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from .values import Coded, Constant, Value, replace_values
 # Grid of a pre-activation that the model does not quantize.
 PREACTIVATION_BITS = 16
 _LARGEST_RANGE = 2.0**20
+_WIDEST_TABLE = 2**16
 
 
 def function_of(value: Value, root: Value) -> Callable[[Tensor], Tensor]:
@@ -44,6 +46,11 @@ def table_root(value: Value) -> Value:
     return next((root for root in value.roots if isinstance(root, Coded)), value.roots[0])
 
 
+def has_table(root: Value) -> TypeGuard[Coded]:
+    """Whether a table over the root's own codes is small enough, and one for all channels."""
+    return isinstance(root, Coded) and root.grid.high - root.grid.low < _WIDEST_TABLE and root.grid.axis is None
+
+
 def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> CodeGrid:
     """16-bit levels over the arguments between which ``function``, put on ``grid``, changes.
 
@@ -56,7 +63,7 @@ def preactivation_grid(function: Callable[[Tensor], Tensor], grid: CodeGrid) -> 
 
 
 def even_grid(bottom: float, top: float, bits: int) -> CodeGrid:
-    """Signed levels of so many bits from ``bottom`` to ``top``, zero among their numbers' extension."""
+    """Signed levels of so many bits from ``bottom`` to ``top``, moved by up to half a step for a whole zero-point."""
     low = -(2 ** (bits - 1))
     step = float(torch.tensor((top - bottom) / (2**bits - 1), dtype=torch.float32))
     return CodeGrid(step, (round(low - bottom / step),), low, -low - 1)

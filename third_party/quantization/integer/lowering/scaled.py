@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..code_grid import CodeGrid
 from ..operations import Interpolate, LookUp
-from .functions import changing_range, even_grid, function_of, table_root
-from .values import Affine, Coded, Scaled, Term
+from .functions import changing_range, even_grid, function_of, has_table, table_root
+from .values import Affine, Scaled, Term
 
 if TYPE_CHECKING:
     from .builder import Builder
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # Of the function's argument and of its result.
 _BITS = 24
 _POINTS_BITS = 12
-_WIDEST_TABLE = 2**16
 
 
 def materialized(builder: "Builder", value: Scaled, grid: CodeGrid, layer: str) -> Affine:
@@ -28,7 +27,7 @@ def materialized(builder: "Builder", value: Scaled, grid: CodeGrid, layer: str) 
     """
     root = table_root(value.base)
     function = function_of(value.base, root)
-    if isinstance(root, Coded) and root.grid.high - root.grid.low < _WIDEST_TABLE and root.grid.axis is None:
+    if has_table(root):
         source = root.grid
         results = function(source.values(source.all_codes())).double()
         step, codes = _fine(results)
