@@ -13,6 +13,7 @@ from ..spec.names import NamePattern
 from ..spec.roles import Role
 from .batches import Run, call_model
 from .collect import collect, layer_of
+from .input_range import InputRange
 from .observers import OBSERVERS, ObserverContext
 from .ranges import RangeRow, apply_observer, range_table
 from .statistics import TensorStatistics
@@ -48,6 +49,7 @@ def calibrate(
     run: Run = call_model,
     *,
     context: ObserverContext | None = None,
+    input_range: InputRange | None = None,
 ) -> CalibrationReport:
     """Give all quantizers of activations their ranges, from data without labels, in one pass.
 
@@ -57,14 +59,15 @@ def calibrate(
         observer: as for :func:`set_ranges`.
         run: of model and batch, runs the model; by default a tuple is several arguments.
         context: settings of observers.
+        input_range: what is known of the batches; see :func:`collect`.
 
     Raises:
         ValueError: an unknown observer, a model without quantizers of activations or with some that take no range, no
-            batches, or one that cannot be read.
+            batches, one that cannot be read or lies beyond ``input_range``.
         FloatingPointError: a NaN or infinite activation; the layer and the number of the batch are named.
     """
     _check(model, observer)
-    statistics = collect(model, batches, run)
+    statistics = collect(model, batches, run, input_range=input_range)
     rows = set_ranges(model, statistics, observer, context=context)
     seen = max((found.batches for found in statistics.values()), default=0)
     return CalibrationReport(tuple(rows), seen, _unreached(model))

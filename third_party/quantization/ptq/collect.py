@@ -12,6 +12,8 @@ from ..quantizers.quantizer import Quantizer
 from ..spec.roles import Role
 from ..transform.flow import TensorFlow, float_evaluation
 from .batches import Run, call_model
+from .input_range import InputRange
+from .known_bounds import known_bounds
 from .statistics import TensorStatistics
 
 
@@ -22,12 +24,14 @@ def collect(
     *,
     quantize_weights: bool = False,
     only: Collection[str] | None = None,
+    input_range: InputRange | None = None,
 ) -> dict[str, TensorStatistics]:
     """Statistics of what each quantizer of activations reads, in one pass and constant memory.
 
     The model runs in floating point and in evaluation mode, and is left as it was. A quantizer that is used several
     times has one set of statistics. A tensor that it reads twice counts once, and so does what a concatenation has
-    joined for it already. The first batch also tells which activation functions made the tensors.
+    joined for it already. The first batch also tells which activation functions made the tensors, and which of them are
+    inputs whose range is known.
 
     Args:
         model: prepared.
@@ -35,21 +39,23 @@ def collect(
         run: of model and batch, runs the model; by default a tuple is several arguments.
         quantize_weights: let weights be quantized meanwhile.
         only: names of the quantizers that are wanted; None for all.
+        input_range: what is known of the batches; None for nothing.
 
     Returns:
         statistics by the quantizers' qualified names, the first one of a shared quantizer; those that no tensor
         reached, that are switched off or whose range is known without data are left out.
 
     Raises:
-        ValueError: a model without quantizers of activations, no batches, or one that cannot be read.
+        ValueError: a model without quantizers of activations, no batches, one that cannot be read, or values of the
+            first beyond ``input_range``.
         FloatingPointError: a NaN or infinite activation; the layer and the number of the batch, from 1, are named.
     """
     watched = {q: name for q, name in _watched(model).items() if only is None or name in only}
     numbered = enumerate(_readable(batches), 1)
     with float_evaluation(model, weights=not quantize_weights):
         with TensorFlow(model) as flow, _Watch(model, watched) as watch:
-            for number, batch in numbered:
-                watch.run(run, batch, number)
+            for _, batch in numbered:
+                watch.run_first(run, batch, input_range)
                 break
             else:
                 raise ValueError("the calibration set is empty: there is no batch to calibrate on")
@@ -89,6 +95,16 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
+
+    def run_first(self, run: Run, batch: Any, known: InputRange | None) -> None:
+        if known is None:
+            return self.run(run, batch, 1)
+        with known_bounds(self.model, self.watched) as bounds:
+            bounds.enter(batch, known)
+            self.run(run, batch, 1)
+        for quantizer, reads in bounds.found().items():
+            for ends in reads:
+                self.statistics[quantizer].add_bounds(*ends)
 
     def run(self, run: Run, batch: Any, number: int) -> None:
         self._batch = number

@@ -20,6 +20,7 @@ from .batches import Run, call_model, first_batch
 from .calibrate import set_ranges
 from .collect import collect
 from .histograms import coarse_histogram
+from .input_range import InputRange
 from .recipe import PTQRecipe
 from .result import PTQResult
 from .weight_ranges import folded_factor
@@ -38,6 +39,7 @@ def post_training_quantize(
     run: Run = call_model,
     prepare_model: Prepare = prepare,
     convert_model: bool = True,
+    input_range: InputRange | None = None,
 ) -> PTQResult:
     """Quantize a trained model, in place, with data that need no labels.
 
@@ -53,13 +55,15 @@ def post_training_quantize(
         prepare_model: of model and :class:`QuantConfig`, as :func:`prepare`, for models with layers of their own.
         convert_model: make weights integers at the end; otherwise the model stays as it would be for training, ready
             for checkpoints.
+        input_range: what is known of the batches whatever the data, such as that pixels are bytes; it is the range of
+            tensors that follow from inputs alone. None: all ranges come from data.
 
     Returns:
         what was done.
 
     Raises:
         ValueError: no batches, a choice that matches no layer, or settings that do not suit a layer; also data that
-            cannot be read.
+            cannot be read, or lie beyond ``input_range``.
         FloatingPointError: activations that are NaN or infinite, with the layer's name.
     """
     example, look = first_batch(batches), torch.no_grad()(run)
@@ -73,7 +77,7 @@ def post_training_quantize(
     step = partial(_step, result)
     before_statistics(model, recipe, example, look, step)
     if any(quantizer.role is Role.ACTIVATION for _, quantizer in quantizers(model)):
-        statistics = gather_statistics(model, recipe, batches, look, step)
+        statistics = gather_statistics(model, recipe, batches, look, step, input_range)
         with _step(result, "ranges"):
             result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
             _leave_in_float(model, result.warnings)

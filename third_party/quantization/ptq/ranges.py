@@ -7,18 +7,20 @@ from typing import TypedDict
 
 from ..quantizers.affine import AffineQuantizer
 from .distribution import Distribution
-from .observers import OBSERVERS, ObserverContext, observe
+from .observers import OBSERVERS, ObserverContext, known_range, observe
 from .range_error import share_clipped, step_error
 from .statistics import TensorStatistics
 
 FIXED = "fixed"
+KNOWN = "known"
 _HEADINGS = ("layer", "observer", "bottom", "top", "clipped", "squared error", "SQNR dB")
 
 
 class RangeRow(TypedDict):
     """One range.
 
-    Keys: ``name`` of the layer; ``shared_with``, names of layers that the same quantizer serves; ``observer``;
+    Keys: ``name`` of the layer; ``shared_with``, names of layers that the same quantizer serves; ``observer``, or
+    "fixed" by the method, or "known" whatever the data;
     ``bottom`` and ``top``, the outermost levels; ``share_clipped``, the share of values more than half a step beyond
     them; ``mse``, the mean squared error to be expected, of the histogram; ``sqnr``, the values' mean square over it,
     in decibels, infinite without an error.
@@ -43,7 +45,8 @@ def apply_observer(
 ) -> RangeRow:
     """Set the range of one quantizer, whatever it was, and describe it.
 
-    A method whose range is fixed keeps it, and learns only whether there are negative values.
+    A method whose range is fixed keeps it, and learns only whether there are negative values. Where the tensor's bounds
+    are known they are the range.
 
     Args:
         layers: names of the layers it serves.
@@ -65,12 +68,13 @@ def apply_observer(
         quantizer.set_range(*observe(observer, statistics, quantizer.levels, context))
     step, zero = quantizer.step().detach().double().cpu(), quantizer.zero().detach().double().round().cpu()
     values, levels = Distribution.of(statistics), quantizer.levels
+    known = known_range(observer, statistics) is not None
     mse = float(step_error(values, step.view(1), zero.view(1), levels))
     bottom, top = levels.ends(step, zero)
     return {
         "name": layers[0],
         "shared_with": list(layers[1:]),
-        "observer": FIXED if quantizer.fixed_range else observer,
+        "observer": FIXED if quantizer.fixed_range else KNOWN if known else observer,
         "bottom": float(bottom),
         "top": float(top),
         "share_clipped": share_clipped(values, float(step), float(zero), levels),

@@ -10,7 +10,7 @@ from ..functional.histogram import add_to_histogram
 
 HALF = 2048  # bins on either side of zero; more than half of them in use, so 4 or more for each level of 8 bits
 _SLOWEST = 100  # the moving averages forget as if over so many batches
-_STATE = ("count", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound")
+_STATE = ("count", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound", "bounds")
 
 
 class TensorStatistics:
@@ -30,6 +30,7 @@ class TensorStatistics:
         channel_minimum, channel_maximum: extremes of each channel, ``Tensor[C]``; None if tensors of several widths
             were read.
         lower_bound: the least value that the function takes which made the tensor; None if that is not known.
+        bounds: between which values the tensor lies, whatever the data; None if that is not known.
     """
 
     def __init__(self, channel_axis: int = 1) -> None:
@@ -46,6 +47,7 @@ class TensorStatistics:
         self.channel_minimum: Tensor | None = None
         self.channel_maximum: Tensor | None = None
         self.lower_bound: float | None = None
+        self.bounds: tuple[float, float] | None = None
         self._same_channels = True
         self._batch: tuple[float, float] | None = None
 
@@ -114,6 +116,19 @@ class TensorStatistics:
         self.mean_minimum += (self._batch[0] - self.mean_minimum) * share
         self.mean_maximum += (self._batch[1] - self.mean_maximum) * share
         self._batch = None
+
+    def add_bounds(self, low: Tensor, high: Tensor) -> None:
+        """Take in between which values a tensor lies that was added, whatever the data.
+
+        Args:
+            low, high: for each of its values, in its shape.
+        """
+        ends = [x.view(1, -1) if x.dim() < 2 else x for x in (low.float().cpu(), high.float().cpu())]
+        low, high = (x.movedim(self.channel_axis, 0).flatten(1) for x in ends)
+        known = float(low.min()), float(high.max())
+        before = self.bounds or known
+        self.bounds = min(before[0], known[0]), max(before[1], known[1])
+        self._add_channels(low.amin(1), high.amax(1))
 
     def merge(self, other: "TensorStatistics") -> None:
         """Take in what another has seen, such as that of another process; averages weigh by batches."""

@@ -15,6 +15,7 @@ from .bias_correction import correct_biases
 from .collect import collect
 from .equalization import equalize
 from .float_copy import float_copy
+from .input_range import InputRange
 from .learning import LearningSettings
 from .migration import migrate_scales
 from .recipe import PTQRecipe
@@ -36,11 +37,16 @@ def before_statistics(model: nn.Module, recipe: PTQRecipe, example: Any, run: Ru
 
 
 def gather_statistics(
-    model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step
+    model: nn.Module,
+    recipe: PTQRecipe,
+    batches: Iterable[Any],
+    run: Run,
+    step: Step,
+    input_range: InputRange | None = None,
 ) -> dict[str, TensorStatistics]:
     """Statistics of all tensors; scales migrate by them, and what that changed is gathered anew."""
     with step("statistics") as facts:
-        statistics = collect(model, batches, run)
+        statistics = collect(model, batches, run, input_range=input_range)
         facts["ranges"] = len(statistics)
     if not recipe.steps.migrate:
         return statistics
@@ -49,7 +55,7 @@ def gather_statistics(
         rows = migrate_scales(model, statistics)
         facts["layers"] = [dict(row) for row in rows]
         changed = {f"{row['name']}.input_quantizer" for row in rows}
-        anew = collect(model, batches, run, only=changed) if rows else {}
+        anew = collect(model, batches, run, only=changed, input_range=input_range) if rows else {}
         return {
             name: anew[name] if name in anew else known[quantizer]
             for name, quantizer in quantizers(model)

@@ -11,7 +11,7 @@ from .unilateral import BINS, FIRST
 SILU_MINIMUM = -0.2785
 
 
-@register_observer("unilateral_faithful")
+@register_observer("unilateral_faithful", to_the_letter=True)
 def unilateral_faithful(statistics: TensorStatistics, levels: Levels, context: ObserverContext) -> Range:
     """Q-YOLO's observer to the letter (arXiv 2307.04816, section 3.2, algorithm 1), to compare with.
 
