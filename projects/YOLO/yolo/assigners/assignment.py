@@ -13,7 +13,7 @@ class Assignment:
     Args:
         labels: ``Tensor[N, A]``, int64 class; meaningless on background.
         boxes: ``Tensor[N, A, 4]``, corners in pixels; meaningless on background.
-        scores: ``Tensor[N, A, K]``, target of every class in [0, 1]; zero on background.
+        scores: ``Tensor[N, A]``, target of the label's class in [0, 1]; 0 on background, as are the other classes.
         foreground: ``Tensor[N, A]``, bool.
         indices: ``Tensor[N, A]``, int64 row of the target; 0 on background.
     """
@@ -29,11 +29,11 @@ class Assignment:
         """No anchor has a target.
 
         Args:
-            scores: ``Tensor[N, A, K]``, taken for shape, type and device.
+            scores: ``Tensor[N, A, K]``, predicted; taken for shape, type and device.
             boxes: ``Tensor[N, A, 4]``, likewise.
 
         Returns:
             All zero and False.
         """
         zero = torch.zeros(scores.shape[:2], dtype=torch.int64, device=scores.device)
-        return cls(zero, torch.zeros_like(boxes), torch.zeros_like(scores), zero.bool(), zero.clone())
+        return cls(zero, torch.zeros_like(boxes), zero.to(scores.dtype), zero.bool(), zero.clone())

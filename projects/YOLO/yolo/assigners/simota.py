@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..losses.iou import box_iou
 from .assignment import Assignment
@@ -62,7 +61,7 @@ class SimOTAAssigner:
             anchor_strides: ``Tensor[A, 1]``, pixels.
 
         Returns:
-            The assignment; a positive's score is its overlap with the object in the column of the object's class.
+            The assignment; a positive's score is its overlap with the object.
         """
         result = Assignment.background(scores, boxes)
         for image, mask in enumerate(gt_mask):
@@ -76,10 +75,9 @@ class SimOTAAssigner:
             owner = dynamic_k_matching(cost + self.outside_cost * ~near[:, candidates], ious, self.topk)
             positive = (owner >= 0).nonzero().squeeze(1)
             anchors, owner = candidates[positive], owner[positive]
-            one_hot = F.one_hot(labels[owner], scores.shape[2])
             result.labels[image, anchors] = labels[owner]
             result.boxes[image, anchors] = objects[owner].to(boxes.dtype)
-            result.scores[image, anchors] = one_hot * ious[owner, positive].unsqueeze(1).to(scores.dtype)
+            result.scores[image, anchors] = ious[owner, positive].to(scores.dtype)
             result.foreground[image, anchors] = True
             result.indices[image, anchors] = rows[owner]
         return result

@@ -86,9 +86,11 @@ class TaskAlignedAssigner:
         sides = gt_boxes[..., 2:] - gt_boxes[..., :2]
         growth = torch.where(sides < self.min_side, self.min_side, sides) / 2
         tiny = sides < self.min_side
-        low = torch.where(tiny, centre - growth, gt_boxes[..., :2]).unsqueeze(2)
-        high = torch.where(tiny, centre + growth, gt_boxes[..., 2:]).unsqueeze(2)
-        return torch.minimum(points - low, high - points).amin(dim=-1) > _EPS
+        low = torch.where(tiny, centre - growth, gt_boxes[..., :2])
+        high = torch.where(tiny, centre + growth, gt_boxes[..., 2:])
+        x, y = points.unbind(dim=1)
+        across = (x - low[..., :1] > _EPS) & (high[..., :1] - x > _EPS)
+        return across & (y - low[..., 1:] > _EPS) & (high[..., 1:] - y > _EPS)
 
     def _alignment(
         self, scores: Tensor, boxes: Tensor, gt_labels: Tensor, gt_boxes: Tensor, pairs: Tensor
@@ -115,8 +117,8 @@ class TaskAlignedAssigner:
         boxes = gt_boxes.gather(1, indices.unsqueeze(2).expand(-1, -1, 4))
         best_metric = (metric * chosen).amax(dim=2)[image, target]
         best_overlap = (overlaps * chosen).amax(dim=2)[image, target]
-        wanted = torch.zeros_like(scores)
-        wanted[image, anchor, gt_labels[image, target]] = metric[place] * best_overlap / (best_metric + _EPS)
+        wanted = scores.new_zeros(scores.shape[:2])
+        wanted[image, anchor] = metric[place] * best_overlap / (best_metric + _EPS)
         return Assignment(labels, boxes, wanted, foreground, indices)
 
 

@@ -1,7 +1,7 @@
 """Predictions of an anchor-free head with one distribution per side, levels joined."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from ..dfl import expected_distance
 
 @dataclass(frozen=True)
 class DensePredictions:
-    """All A anchors of N images.
+    """All A anchors of N images, or P chosen ones, which have one dimension in the place of N and A.
 
     Args:
         sides: ``Tensor[N, A, 4, bins]``, logits of the distances (left, top, right, bottom).
@@ -60,14 +60,20 @@ class DensePredictions:
         image_size = (shapes[0][0] * strides[0], shapes[0][1] * strides[0])
         return cls(sides.unflatten(2, (4, bins)), logits, points / steps, steps, image_size)
 
+    def at(self, chosen: Tensor) -> "DensePredictions":
+        """The P anchors in the mask ``chosen``, ``Tensor[N, A]``, image by image."""
+        image, anchor = chosen.nonzero(as_tuple=True)
+        sides, logits = self.sides[image, anchor], self.logits[image, anchor]
+        return replace(self, sides=sides, logits=logits, points=self.points[anchor], strides=self.strides[anchor])
+
     def distances(self) -> Tensor:
         """Distances of the sides from the centre, ``Tensor[N, A, 4]`` in cells."""
-        return self.sides.squeeze(3) if self.sides.shape[3] == 1 else expected_distance(self.sides)
+        return self.sides.squeeze(-1) if self.sides.shape[-1] == 1 else expected_distance(self.sides)
 
     def boxes(self) -> Tensor:
         """Corners ``Tensor[N, A, 4]`` in cells of each anchor's level."""
-        near, far = self.distances().split(2, dim=2)
-        return torch.cat((self.points - near, self.points + far), dim=2)
+        near, far = self.distances().split(2, dim=-1)
+        return torch.cat((self.points - near, self.points + far), dim=-1)
 
 
 def _join(levels: Sequence[Tensor]) -> Tensor:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...assigners.assignment import Assignment
 from ...assigners.task_aligned import TaskAlignedAssigner
-from ..bce import binary_cross_entropy
 from ..dfl import distribution_focal_loss
 from ..iou import OVERLAPS
 from ..targets import Targets
@@ -18,8 +18,9 @@ from .reduction import finish
 class V8DetectionLoss(nn.Module):
     """Classes by binary cross-entropy, boxes by overlap and distribution focal loss, positives by task alignment.
 
-    With q the assigned class scores, ``w = sum_k q_k`` of a positive and ``Q = max(sum q, 1)``:
-    ``cls = sum BCE(logits, q) / Q``, ``box = sum w (1 - CIoU) / Q``, ``dfl = sum w mean_4 DFL / Q``
+    With w the assigned score of a positive, q the class targets (w for the class of a positive, else 0) and
+    ``Q = max(sum w, 1)``: ``cls = sum BCE(logits, q) / Q``, ``box = sum w (1 - CIoU) / Q``,
+    ``dfl = sum w mean_4 DFL / Q``
     (task alignment 2108.07755, DFL 2006.04388, CIoU 1911.08287). With ``reg_max`` 1 the head gives distances, and the
     third term is their absolute error over the image's width or height.
 
@@ -75,34 +76,34 @@ class V8DetectionLoss(nn.Module):
             Scalars "loss_box", "loss_cls", "loss_dfl", weighted; their sum is the loss.
         """
         dense = DensePredictions.from_levels(predictions, self.strides, self.reg_max, self.num_classes)
-        boxes = dense.boxes()
-        assigned = self.assigner(
-            dense.logits.detach().sigmoid(),
-            boxes.detach() * dense.strides,
-            dense.points * dense.strides,
-            targets.labels,
-            targets.boxes,
-            targets.mask,
-        )
-        total = assigned.scores.sum().clamp(min=1)
-        classes = binary_cross_entropy(dense.logits, assigned.scores).sum() / total
-        overlap, sides = self._box_terms(dense, boxes, assigned)
-        terms = {"loss_box": overlap / total, "loss_cls": classes, "loss_dfl": sides / total}
-        return finish(terms, self.gains, len(boxes) if self.batch_scaled else None)
+        with torch.no_grad():  # boxes get gradients where they are compared, at positives
+            boxes = dense.boxes() * dense.strides
+            assigned = self.assigner(
+                dense.logits.sigmoid(),
+                boxes,
+                dense.points * dense.strides,
+                targets.labels,
+                targets.boxes,
+                targets.mask,
+            )
+        foreground = assigned.foreground
+        positive, weight = dense.at(foreground), assigned.scores[foreground]
+        total = weight.sum().clamp(min=1)
+        logits = positive.logits.gather(1, assigned.labels[foreground].unsqueeze(1)).squeeze(1)
+        classes = F.softplus(dense.logits).sum() - (weight * logits).sum()  # BCE(x, q) = softplus(x) - q x
+        overlap, sides = self._box_terms(positive, assigned.boxes[foreground], weight)
+        terms = {"loss_box": overlap / total, "loss_cls": classes / total, "loss_dfl": sides / total}
+        return finish(terms, self.gains, len(dense.logits) if self.batch_scaled else None)
 
-    def _box_terms(self, dense: DensePredictions, boxes: Tensor, assigned: Assignment) -> tuple[Tensor, Tensor]:
+    def _box_terms(self, positive: DensePredictions, boxes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Weighted sums over positives. Sums over no positive are zeros that still reach the predictions."""
-        positive = assigned.foreground
-        weight = assigned.scores[positive].sum(dim=1)
-        target = (assigned.boxes / dense.strides)[positive]
-        overlap = (1 - self.overlap(boxes[positive], target)) * weight
-        points = dense.points.expand(len(boxes), -1, -1)[positive]
-        distances = torch.cat((points - target[:, :2], target[:, 2:] - points), dim=1)
+        target = boxes / positive.strides
+        overlap = (1 - self.overlap(positive.boxes(), target)) * weight
+        distances = torch.cat((positive.points - target[:, :2], target[:, 2:] - positive.points), dim=1)
         if self.reg_max > 1:
-            sides = distribution_focal_loss(dense.sides[positive], distances)
+            sides = distribution_focal_loss(positive.sides, distances)
         else:
-            height, width = dense.image_size
-            stride = dense.strides.expand(len(boxes), -1, -1)[positive]
-            error = (dense.distances()[positive] - distances).abs() * stride
+            height, width = positive.image_size
+            error = (positive.distances() - distances).abs() * positive.strides
             sides = error / error.new_tensor((width, height, width, height))
         return overlap.sum(), (sides.mean(dim=1) * weight).sum()

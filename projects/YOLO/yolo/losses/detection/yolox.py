@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...assigners.assignment import Assignment
 from ...assigners.simota import SimOTAAssigner
@@ -65,14 +66,15 @@ class YOLOXLoss(nn.Module):
         positive = assigned.foreground
         total = positive.sum().clamp(min=1)
         objectness = binary_cross_entropy(raw[..., 4], positive)
+        wanted = F.one_hot(assigned.labels[positive], self.num_classes) * assigned.scores[positive].unsqueeze(1)
         losses = {
             "loss_iou": self.iou_gain * (1 - box_iou(boxes[positive], assigned.boxes[positive]).square()).sum() / total,
             "loss_obj": objectness.sum() / total,
-            "loss_cls": binary_cross_entropy(raw[..., 5:][positive], assigned.scores[positive]).sum() / total,
+            "loss_cls": binary_cross_entropy(raw[..., 5:][positive], wanted).sum() / total,
         }
         if self.use_l1:
-            wanted = _encode(assigned.boxes, points, strides)[positive]
-            losses["loss_l1"] = (raw[..., :4][positive] - wanted).abs().sum() / total
+            encoded = _encode(assigned.boxes, points, strides)[positive]
+            losses["loss_l1"] = (raw[..., :4][positive] - encoded).abs().sum() / total
         return losses
 
     def _join(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -66,7 +66,8 @@ def test_terms_by_loops(reg_max: int) -> None:
             scores = 1 / (1 + np.exp(-output[4 * reg_max :]))
             np.testing.assert_allclose(recorder.inputs[0][image, anchor], scores, atol=1e-6)
             np.testing.assert_allclose(recorder.inputs[1][image, anchor], box * STRIDES[level], atol=1e-3)
-            wanted = answer.scores[image, anchor].double().numpy()
+            wanted = np.zeros(CLASSES)
+            wanted[answer.labels[image, anchor]] = answer.scores[image, anchor]
             expected["loss_cls"] -= (wanted * np.log(scores) + (1 - wanted) * np.log(1 - scores)).sum()
             if answer.foreground[image, anchor]:
                 target = answer.boxes[image, anchor].double() / STRIDES[level]
