@@ -17,7 +17,7 @@ import torch
 from . import __path__ as package_path
 from .timing import table
 
-NO_BENCHMARKS = ("__main__", "timing")
+NO_BENCHMARKS = ("__main__", "deploy_files", "timing")
 
 
 def benchmarks() -> list[str]:
