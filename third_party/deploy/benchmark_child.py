@@ -6,8 +6,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,30 +17,9 @@ from .memory import peak_bytes, reset_peak
 from .parts import InputFacts
 from .power import PowerMeter
 from .prediction import BatchedInputs, Session, pixel_batch, to_instances
+from .programs import TorchProgram
 
 _MIB = 2.0**20
-
-
-class TorchProgram:
-    """A ``.pt2`` program as a session.
-
-    Args:
-        file: written by ``torch.export.save``.
-        device: "cpu" or "cuda".
-    """
-
-    def __init__(self, file: str, device: str) -> None:
-        from torch.export.passes import move_to_device_pass
-
-        program = torch.export.load(file)
-        self.device = device
-        self.module: Any = (program if device == "cpu" else move_to_device_pass(program, device)).module()
-
-    @torch.no_grad()
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See :class:`.prediction.Session`."""
-        outputs = self.module(*(torch.from_numpy(value).to(self.device) for value in inputs))
-        return [output.cpu().numpy() for output in outputs]
 
 
 def measure(task: Task) -> Row:

@@ -1,5 +1,7 @@
 """RetinaNet, FCOS and other detectors with one head over a pyramid, as functions of pixels."""
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -12,27 +14,46 @@ from .selection import PaddedDetections, detections, gather_rows, top_rows
 from .suppression import SUPPRESSED
 
 
-class DensePredictions(nn.Module):
-    """Pixels -> the head's predictions, kind by kind, level by level.
+class DenseSettings(Protocol):
+    """What of a ``DenseDetector`` makes detections of its predictions."""
+
+    num_classes: int
+    test_topk_candidates: int
+    test_nms_thresh: float
+    test_score_thresh: float
+    max_detections_per_image: int
+    anchor_generator: Any
+    box2box_transform: Any
+
+
+class _Form(nn.Module):
+    """What the forms share.
 
     Args:
         model: the detector; its weights are shared, not copied.
     """
 
+    model: Any  # a DenseDetector, of which attributes of its subclasses are used
+
     def __init__(self, model: DenseDetector) -> None:
         super().__init__()
         self.model = model
+
+    def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Feature maps and predictions, as ``DenseDetector.predict_dense`` gives them."""
+        features, predictions = self.model.predict_dense((pixels - self.model.pixel_mean) / self.model.pixel_std)
+        return features, predictions
+
+
+class DensePredictions(_Form):
+    """Pixels -> the head's predictions, kind by kind, level by level."""
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """``Tensor[N, C, H, W]`` in the range of the model's pixel statistics -> a list of maps."""
         return [level for kind in self.predictions(pixels)[1] for level in kind]
 
-    def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Feature maps and predictions, as ``DenseDetector.predict_dense`` gives them."""
-        return self.model.predict_dense((pixels - self.model.pixel_mean) / self.model.pixel_std)
 
-
-class DenseBoxes(DensePredictions):
+class DenseBoxes(_Form):
     """Pixels -> boxes and scores of all anchors."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +64,7 @@ class DenseBoxes(DensePredictions):
         return decode(self.model, torch.cat(deltas, dim=1), anchors), torch.cat(scores, dim=1)
 
 
-class DenseDetections(DensePredictions):
+class DenseDetections(_Form):
     """Pixels -> detections; only the candidates of suppression are decoded."""
 
     def forward(self, pixels: Tensor) -> PaddedDetections:
@@ -62,7 +83,7 @@ class DenseDetections(DensePredictions):
         return suppress_candidates(model, found)
 
 
-def candidates(model: DenseDetector, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def candidates(model: DenseSettings, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The best (anchor, class) pairs of a level.
 
     Args:
@@ -81,12 +102,13 @@ def candidates(model: DenseDetector, scores: Tensor) -> tuple[Tensor, Tensor, Te
     return rows.gather(1, pair.div(scores.shape[2], rounding_mode="floor")), best, pair.remainder(scores.shape[2])
 
 
-def decode(model: DenseDetector, deltas: Tensor, anchors: Tensor) -> Tensor:
+def decode(model: DenseSettings, deltas: Tensor, anchors: Tensor) -> Tensor:
     """Boxes ``Tensor[N, A, 4]`` from deltas ``Tensor[N, A, 4]`` and anchors ``Tensor[A, 4]`` or ``Tensor[N, A, 4]``."""
-    return model.box2box_transform.apply_deltas(deltas, anchors.expand_as(deltas))
+    boxes: Tensor = model.box2box_transform.apply_deltas(deltas, anchors.expand_as(deltas))
+    return boxes
 
 
-def suppress_candidates(model: DenseDetector, levels: list[tuple[Tensor, Tensor, Tensor]]) -> PaddedDetections:
+def suppress_candidates(model: DenseSettings, levels: list[tuple[Tensor, Tensor, Tensor]]) -> PaddedDetections:
     """Detections from each level's boxes ``[N, C_l, 4]``, scores ``[N, C_l]`` and classes ``[N, C_l]``."""
     boxes, best, label = (torch.cat(column, dim=1) for column in zip(*levels, strict=True))
     classes = torch.arange(model.num_classes, device=label.device)
@@ -107,7 +129,7 @@ class DenseSelection:
         model: says how many candidates, and the strides of its levels.
     """
 
-    def __init__(self, model: DenseDetector) -> None:
+    def __init__(self, model: DenseSettings) -> None:
         self.model = model
 
     def __call__(
@@ -127,8 +149,8 @@ class DenseSelection:
 
 
 @register_parts(DenseDetector)
-def dense_detector_parts(model: DenseDetector) -> DetectorParts:
-    """The forms of RetinaNet, FCOS and their like."""
+def dense_detector_parts(model: Any) -> DetectorParts:
+    """The forms of RetinaNet, FCOS and other classes derived from ``DenseDetector``."""
     return DetectorParts(
         name=type(model).__name__,
         dense=DensePredictions(model),

@@ -52,7 +52,8 @@ def _network(graph: Any) -> set[str]:
 
 def _drop_repeated(graph: Any) -> None:
     """The converter writes a cast once for each reader, always under the same name: keep the first."""
-    kept, made = [], set()
+    kept: list[Any] = []
+    made: set[str] = set()
     for node in graph.node:
         if not made.intersection(node.output):
             made.update(node.output)

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
-
-from detectron2.modeling.meta_arch.rcnn import GeneralizedRCNN
 
 from .parts import DetectorParts
 from .protocol import SuppressionSettings, box_detector_parts
@@ -40,7 +38,9 @@ class MapHeadsDetector(nn.Module):
         model: the detector; its weights are shared, not copied.
     """
 
-    def __init__(self, model: GeneralizedRCNN) -> None:
+    model: Any  # a GeneralizedRCNN
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
         self.postprocessing = model.roi_heads.postprocessing
@@ -54,19 +54,21 @@ class MapHeadsDetector(nn.Module):
 
     def network(self, images: Tensor) -> list[Tensor]:
         """Raw predictions of normalised images."""
-        return self.model.roi_heads.predict_raw(self.model.backbone(images))
+        return list(self.model.roi_heads.predict_raw(self.model.backbone(images)))
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels -> the input of :meth:`network`."""
-        return (pixels - self.model.pixel_mean) / self.model.pixel_std
+        normalized: Tensor = (pixels - self.model.pixel_mean) / self.model.pixel_std
+        return normalized
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """See :meth:`MapHeads.decode`."""
-        return self.model.roi_heads.decode(raw)
+        boxes, scores = self.model.roi_heads.decode(raw)
+        return boxes, scores
 
 
-def map_heads_parts(model: GeneralizedRCNN) -> DetectorParts:
-    """The forms of a model whose ROI heads follow :class:`MapHeads`; padding is the pixels' mean."""
+def map_heads_parts(model: Any) -> DetectorParts:
+    """The forms of a ``GeneralizedRCNN`` whose ROI heads follow :class:`MapHeads`; padding is the pixels' mean."""
     return replace(
         box_detector_parts(MapHeadsDetector(model)),
         name=type(model).__name__,

@@ -52,36 +52,51 @@ class BoxDetector(Protocol):
         """Raw predictions -> boxes ``Tensor[N, P, 4]`` in pixels and scores ``Tensor[N, P, K]`` in 0..1."""
 
 
-class RawPredictions(nn.Module):
-    """Pixels -> raw predictions.
+class _Form(nn.Module):
+    """What the forms share.
 
     Args:
         model: the detector; its weights are shared, not copied.
     """
 
-    def __init__(self, model: Any) -> None:
+    model: Any  # a BoxDetector
+
+    def __init__(self, model: BoxDetector) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Tensor) -> list[Tensor]:
-        """``Tensor[N, C, H, W]`` of pixel values -> a list of maps."""
+    def raw(self, pixels: Tensor) -> list[Tensor]:
+        """See :class:`RawPredictions`."""
         return list(self.model.network(self.model.normalize(pixels)))
 
+    def decoded(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`DecodedPredictions`."""
+        boxes, scores = self.model.decode(self.raw(pixels))
+        return boxes, scores
 
-class DecodedPredictions(RawPredictions):
+
+class RawPredictions(_Form):
+    """Pixels -> raw predictions."""
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """``Tensor[N, C, H, W]`` of pixel values -> a list of maps."""
+        return self.raw(pixels)
+
+
+class DecodedPredictions(_Form):
     """Pixels -> boxes and scores of all predictions."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """``Tensor[N, C, H, W]`` -> boxes ``Tensor[N, P, 4]``, not clipped, and scores ``Tensor[N, P, K]``."""
-        return self.model.decode(super().forward(pixels))
+        return self.decoded(pixels)
 
 
-class SuppressedPredictions(DecodedPredictions):
+class SuppressedPredictions(_Form):
     """Pixels -> detections."""
 
     def forward(self, pixels: Tensor) -> PaddedDetections:
         """``Tensor[N, C, H, W]`` -> detections in pixels of the batch, not clipped."""
-        boxes, scores = super().forward(pixels)
+        boxes, scores = self.decoded(pixels)
         boxes, scores = landmark(boxes, "predictions.boxes"), landmark(scores, "predictions.scores")
         return select(self.model.postprocessing, boxes, scores)
 

@@ -54,7 +54,7 @@ class MaskLogits(nn.Module):
         return self.head.layers(x)
 
 
-def region_heads(roi_heads: nn.Module) -> dict[str, RegionHead]:
+def region_heads(roi_heads: Any) -> dict[str, RegionHead]:
     """The heads "box" and, where there is one, "mask".
 
     Raises:
@@ -78,7 +78,7 @@ def region_heads(roi_heads: nn.Module) -> dict[str, RegionHead]:
         )
     }
     if roi_heads.mask_on:
-        if roi_heads.mask_pooler is None:
+        if roi_heads.mask_pooler is None or roi_heads.mask_in_features is None:
             raise ValueError("a mask branch without pooler has no exportable form")
         head = _mask_logits(roi_heads.mask_head)
         heads["mask"] = RegionHead(list(roi_heads.mask_in_features), roi_heads.mask_pooler, nn.Identity(), head)

@@ -1,12 +1,13 @@
 """From a model to its parts: by its class, or by what it offers."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from .parts import DetectorParts
 
-PartsBuilder = Callable[[nn.Module], DetectorParts]
+PartsBuilder = Callable[[Any], DetectorParts]  # each takes models of its class
 
 _BUILDERS: dict[type, PartsBuilder] = {}
 

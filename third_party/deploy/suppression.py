@@ -66,8 +66,9 @@ def _fake(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: 
 
 def _to_onnx(boxes: Any, scores: Any, iou_threshold: float, score_threshold: float, max_per_class: int) -> Any:
     """Rows (image, class, box) of NonMaxSuppression choose the scores that stay."""
-    from onnxscript import opset21 as op
+    from onnxscript import opset21
 
+    op: Any = opset21  # its annotations do not know results of operators as inputs
     rows = op.NonMaxSuppression(
         boxes,
         scores,

@@ -1,6 +1,6 @@
 """Faster and Mask R-CNN as functions of pixels."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,9 @@ class TwoStage(nn.Module):
         ValueError: parts of other kinds than those that can be exported.
     """
 
-    def __init__(self, model: GeneralizedRCNN) -> None:
+    model: Any  # a GeneralizedRCNN
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         if not isinstance(model.proposal_generator, RPN):
             raise ValueError(
@@ -58,11 +60,12 @@ class TwoStage(nn.Module):
 
     def features(self, pixels: Tensor) -> dict[str, Tensor]:
         """Feature maps by name."""
-        return self.model.backbone((pixels - self.model.pixel_mean) / self.model.pixel_std)
+        features: dict[str, Tensor] = self.model.backbone((pixels - self.model.pixel_mean) / self.model.pixel_std)
+        return features
 
     def pooled(self, name: str, features: dict[str, Tensor], boxes: Tensor) -> Tensor:
         """Predictions of the head ``name`` for boxes ``Tensor[N, R, 4]``."""
-        head = self.heads[name]
+        head: Any = self.heads[name]
         return head(pool_regions(head.pooler, [features[level] for level in head.in_features], boxes))
 
     def boxes_and_scores(self, features: dict[str, Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,7 +111,8 @@ class TwoStagePredictions(TwoStage):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """``Tensor[N, C, H, W]`` in the range of the model's pixel statistics -> a list of maps."""
         features = self.features(pixels)
-        names = sorted({name for head in self.heads.values() for name in head.in_features})
+        heads: list[Any] = list(self.heads.values())
+        names = sorted({name for head in heads for name in head.in_features})
         logits, deltas = self.proposals.predictions(features)
         return [*(features[name] for name in names), *logits, *deltas]
 
@@ -140,8 +144,8 @@ class RegionDetections(TwoStage):
 
 
 @register_parts(GeneralizedRCNN)
-def two_stage_parts(model: GeneralizedRCNN) -> DetectorParts:
-    """The forms of Faster and Mask R-CNN, with feature pyramid or of the C4 kind, and of heads without regions."""
+def two_stage_parts(model: Any) -> DetectorParts:
+    """The forms of a ``GeneralizedRCNN``: Faster and Mask R-CNN, FPN or C4, and those with heads without regions."""
     if isinstance(model.roi_heads, MapHeads):
         return map_heads_parts(model)
     boxes = RegionBoxes(model)

@@ -19,6 +19,7 @@ from ..quantization.ptq.audit import (
     worst_slice,
 )
 from ..quantization.ptq.recipe import PTQRecipe
+from .calibration import calibrate_detector
 from .corruptions import CORRUPTIONS, CorruptedBatches
 from .data import DetectionBatches, Record, choose
 from .evaluation import Evaluation, evaluate, evaluate_predictions
@@ -166,8 +167,6 @@ def corruption_audit(model: nn.Module, quantized: nn.Module, judge: Judge, warni
 
 
 def _calibrated(model: nn.Module, recipe: PTQRecipe, batches: DetectionBatches) -> nn.Module:
-    from .workflow import calibrate_detector
-
     changed = copy.deepcopy(model)
     calibrate_detector(changed, recipe, batches)
     return changed.eval()

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ..pixel_range import PIXELS
 from ..quantization.ptq.alternatives import (
     OBSERVED,
     SAFER,
@@ -23,6 +24,7 @@ from ..quantization.ptq.search import Assignment, Solver
 from ..quantization.ptq.sensitivity import sensitivity
 from ..quantization.ptq.treatments import alternative_trials, range_setter
 from ..quantization.ptq.trials import layers_with_quantizers, measure_trials
+from .calibration import calibrate_detector
 from .data import DetectionBatches
 from .judge import Judge
 from .loss import DetectionLoss
@@ -131,8 +133,6 @@ class RecipeSearch:
         return Choice(best.recipe, False, verdict, self.candidates)
 
     def _measure(self, recipe: PTQRecipe, cost: float, explanation: str) -> tuple[Candidate, nn.Module]:
-        from .workflow import calibrate_detector
-
         quantized = copy.deepcopy(self.model)
         calibrate_detector(quantized, recipe, self.batches)
         drop = self.judge.drop(self.judge.rate(quantized))
@@ -155,7 +155,8 @@ class RecipeSearch:
             layers = {row.name: layers[row.name] for row in table.culprits(_TRIED_SHARE)} or layers
         example = next(iter(self.batches))
         costs = layer_costs(quantized, lambda: quantized(example))
-        setter = range_setter(quantized, collect(quantized, self.batches), self.recipe.observers())
+        statistics = collect(quantized, self.batches, input_range=PIXELS)
+        setter = range_setter(quantized, statistics, self.recipe.observers())
         trials = alternative_trials(layers, alternatives, setter)
         results = measure_trials(quantized, losses, DetectionLoss(), trials, max_seconds=_MAX_SECONDS)
         return Solver(layer_options(layers, alternatives, costs, results, measure)).frontier()

@@ -2,19 +2,24 @@
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from detectron2.projects import read_config
-from detectron2.utils.logger import setup_logger
+from detectron2.config import CfgNode
 
-from ..quantization.export import ParityError
-from .data import find_dataset
-from .options import Request, read_recipe
+from .arguments import (
+    add_calibration,
+    add_evaluation,
+    add_model,
+    add_out,
+    calibration_set,
+    config_of,
+    evaluation_set,
+    recipe_of,
+)
+from .options import Request
+from .running import run_command
 from .workflow import quantize_detector
-
-_MISTAKES = (OSError, ValueError, KeyError, ImportError, FloatingPointError, ParityError)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,43 +28,33 @@ def parser() -> argparse.ArgumentParser:
         description="Quantize a trained detector, export it, run the files and compare.",
     )
     add = made.add_argument
-    add("--config-file", required=True, metavar="FILE", help="that the weights were trained with")
-    add("--weights", required=True, metavar="FILE", help="checkpoint of a float detector, or of a quantized one")
-    add("--calib", metavar="DATASET", help="to calibrate on: a registered name, or a COCO json file")
-    add("--calib-images", metavar="DIR", help="folder of the images of a --calib that is a file")
-    add("--eval", metavar="DATASET", help="to evaluate on, as --calib; by default the first of DATASETS.TEST")
-    add("--eval-images", metavar="DIR", help="folder of the images of an --eval that is a file")
+    add_model(made)
+    add_calibration(made, required=False)
+    add_evaluation(made)
     add("--no-eval", action="store_true", help="evaluate nothing")
-    add("--max-eval-images", type=int, default=0, metavar="N", help="evaluate on at most so many images; 0: all")
-    add("--out", required=True, metavar="DIR", help="folder of the results")
-    add("--recipe", metavar="FILE", help="YAML file of a recipe")
+    add_out(made)
     add("--max-drop", type=float, metavar="AP", help="search the cheapest model that loses at most so much AP")
     add("--engines", metavar="A,B", help="that run the exported files; by default all that are installed")
     add("--no-export", action="store_true", help="stop after the quantized checkpoint and its evaluation")
     add("--no-nms", action="store_true", help="exported files end with boxes and scores of all predictions")
     add("--sensitivity", action="store_true", help="measure each layer's effect, also where little AP is lost")
     add("--audit", action="store_true", help="look for what the calibration set lacks; evaluates many times")
-    add("--cfg", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="override a key of the config")
-    add("opts", nargs="*", metavar="KEY VALUE", help="overrides of the recipe, such as ACTIVATIONS.OBSERVER percentile")
     return made
 
 
-def request_of(args: argparse.Namespace) -> tuple[Any, Request]:
+def request_of(args: argparse.Namespace) -> tuple[CfgNode, Request]:
     """The config and the request that a command line stands for.
 
     Raises:
         KeyError, ValueError, OSError: a mistake in it.
     """
-    cfg = read_config(args.config_file, [part for pair in args.cfg for part in pair])
-    calibration = find_dataset(cfg, _given(args.calib, args.calib_images), "--calib") if args.calib else ""
-    evaluation = "" if args.no_eval else _evaluation_set(cfg, args)
-    cfg.freeze()
+    cfg = config_of(args)
     return cfg, Request(
         weights=args.weights,
         out=args.out,
-        calibration=calibration,
-        evaluation=evaluation,
-        recipe=read_recipe(args.recipe, args.opts),
+        calibration=calibration_set(cfg, args),
+        evaluation="" if args.no_eval else evaluation_set(cfg, args),
+        recipe=recipe_of(args),
         max_drop=args.max_drop,
         engines=None if args.engines is None else tuple(filter(None, args.engines.split(","))),
         export=not args.no_export,
@@ -70,30 +65,16 @@ def request_of(args: argparse.Namespace) -> tuple[Any, Request]:
     )
 
 
-def _given(dataset: str, images: str | None) -> list[str]:
-    return [dataset] if images is None else [dataset, images]
-
-
-def _evaluation_set(cfg: Any, args: argparse.Namespace) -> str:
-    if args.eval:
-        return find_dataset(cfg, _given(args.eval, args.eval_images), "--eval")
-    if not cfg.DATASETS.TEST:
-        raise ValueError("DATASETS.TEST of the config is empty: say --eval DATASET, or --no-eval")
-    return find_dataset(cfg, [cfg.DATASETS.TEST[0]], "DATASETS.TEST")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 1 after a mistake, which is one line on the error stream."""
-    args = parser().parse_intermixed_args(arguments)
-    setup_logger(name="third_party")
-    try:
-        report = quantize_detector(*request_of(args))
-    except _MISTAKES as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    return run_command(parser(), run, arguments)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what a command line stands for; raises as :func:`request_of` and :func:`~.workflow.quantize_detector`."""
+    report = quantize_detector(*request_of(args))
     logging.getLogger(__name__).info("Results in %s", args.out)
     print_summary(report)
-    return 0
 
 
 def print_summary(report: dict[str, Any]) -> None:

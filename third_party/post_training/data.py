@@ -5,7 +5,7 @@ import json
 import os
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from detectron2.config import CfgNode
 from detectron2.config.keys import near_matches
@@ -119,7 +119,7 @@ def read_records(name: str) -> list[Record]:
         raise ValueError(f"data set {name!r} cannot be used: {error}") from error
     if not records:
         raise ValueError(f"data set {name!r} has no images")
-    return list(records)
+    return list(cast(Sequence[Record], records))
 
 
 def calibration_records(name: str, images: int = 0, seed: int | None = None) -> list[Record]:

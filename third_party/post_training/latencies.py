@@ -5,12 +5,13 @@ Usage: ``python -m third_party.post_training.latencies DIR FILE``: a folder of r
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .reporting import write_reports
+from .results import read_json, read_result
+from .running import run_command
 
 
 def add_latencies(folder: str | Path, benchmark: str | Path) -> None:
@@ -20,9 +21,7 @@ def add_latencies(folder: str | Path, benchmark: str | Path) -> None:
         OSError: a file is missing, or cannot be written.
         ValueError: a file is no JSON of its kind.
     """
-    result, rows = (_read(path) for path in (Path(folder) / "report.json", Path(benchmark)))
-    if not isinstance(result, dict):
-        raise ValueError(f"{folder}/report.json is no report")
+    result, rows = read_result(Path(folder) / "report.json"), read_json(benchmark)
     if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
         raise ValueError(f"{benchmark} is no list of measurements with engine and precision")
     write_reports({**result, "latencies": rows}, Path(folder))
@@ -32,25 +31,12 @@ def _is_row(row: object) -> bool:
     return isinstance(row, dict) and {"engine", "precision"} <= set(row)
 
 
-def _read(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="that tools/quantize.py has written")
     parser.add_argument("benchmark", help="that tools/benchmark_deploy.py has written")
-    args = parser.parse_args(arguments)
-    try:
-        add_latencies(args.folder, args.benchmark)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(parser, lambda args: add_latencies(args.folder, args.benchmark), arguments)
 
 
 if __name__ == "__main__":

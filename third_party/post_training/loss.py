@@ -42,7 +42,8 @@ class DetectionLoss:
     @torch.no_grad()
     def losses(self, model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Each loss by name."""
-        kept = model.training_state() if hasattr(model, "training_state") else None
+        keeper: Any = model
+        kept = keeper.training_state() if hasattr(keeper, "training_state") else None
         try:
             with loss_mode(model), preserve_rng(), EventStorage():
                 torch.manual_seed(self.seed)
@@ -50,7 +51,7 @@ class DetectionLoss:
         finally:
             if kept is not None:
                 # A running average of the number of positives would tie a loss to the batches before.
-                model.load_training_state(kept)
+                keeper.load_training_state(kept)
         return given
 
 

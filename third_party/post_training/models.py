@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import torch
 from torch import nn
 
 from detectron2.checkpoint import DetectionCheckpointer
@@ -10,7 +11,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
 from ..quantization import QuantConfig
-from ..quantized_checkpoints import is_quantizer_entry
+from ..quantized_checkpoints import is_quantizer_entry, summary
 
 _MOST_LISTED = 5
 
@@ -44,6 +45,30 @@ def load_detector(cfg: CfgNode, weights: str) -> nn.Module:
     return model.eval()
 
 
+def load_float_detector(cfg: CfgNode, weights: str) -> nn.Module:
+    """:func:`load_detector` for weights in floating point.
+
+    Raises:
+        ValueError: the weights are those of a quantized model.
+    """
+    model = load_detector(cfg, weights)
+    if (config := quantization_of(model)) is not None:
+        raise ValueError(f"--weights {weights}: one in floating point is wanted, this model has {summary(config)}")
+    return model
+
+
+def load_quantized_detector(cfg: CfgNode, weights: str) -> nn.Module:
+    """:func:`load_detector` for weights of a quantized model.
+
+    Raises:
+        ValueError: the weights are in floating point.
+    """
+    model = load_detector(cfg, weights)
+    if quantization_of(model) is None:
+        raise ValueError(f"--weights {weights}: a quantized model is wanted, this one is in floating point")
+    return model
+
+
 def save_detector(model: nn.Module, folder: str, name: str) -> str:
     """Write ``folder/name.pth``, which says how its model is quantized; returns the path."""
     DetectionCheckpointer(model, folder).save(name)
@@ -54,6 +79,19 @@ def quantization_of(model: nn.Module) -> QuantConfig | None:
     """How a model from :func:`load_detector` is quantized; None: it is float."""
     config: QuantConfig | None = getattr(model, "quantization", None)
     return config
+
+
+def describe(model: nn.Module, cfg: CfgNode, weights: str) -> dict[str, Any]:
+    """What a report says of a model from :func:`load_detector`, as plain values."""
+    config = quantization_of(model)
+    return {
+        "architecture": cfg.MODEL.META_ARCHITECTURE,
+        "weights": weights,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "device": str(next(model.parameters()).device),
+        "trained_quantized": None if config is None else summary(config),
+        "torch": torch.__version__,
+    }
 
 
 class _StrictCheckpointer(DetectionCheckpointer):

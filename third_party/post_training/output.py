@@ -27,6 +27,27 @@ def check_writable(folder: str) -> None:
         raise OSError(error.errno, f"--out {folder} cannot be written: {error.strerror or error}") from error
 
 
+def check_file(path: str, option: str) -> None:
+    """Refuse a file to write before any work is done, and leave nothing behind.
+
+    Args:
+        path: of the file; its folder may be missing.
+        option: of the command line, for messages.
+
+    Raises:
+        OSError: it is a folder, or cannot be written.
+    """
+    file = Path(os.path.abspath(path))
+    if file.is_dir():
+        raise IsADirectoryError(f"{option} {path} is a folder")
+    place = next(folder for folder in file.parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, f"{option} {path} cannot be written: {error.strerror or error}") from error
+
+
 @contextmanager
 def whole_folder(folder: str) -> Iterator[Path]:
     """A new folder beside ``folder`` to write into; its files take their place when the block ends well.

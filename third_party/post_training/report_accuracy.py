@@ -17,17 +17,16 @@ def ap_tables(result: Mapping[str, Any]) -> tuple[ApTable, ...]:
     The last columns of boxes are the AP with the float model's own detections as ground truth, and the AP that is lost
     with the ends of its interval.
     """
-    evaluation = result.get("evaluation")
-    if evaluation is None:
-        return ()
+    evaluation = result.get("evaluation", {})
     variants = {name: evaluation[name] for name in ("float", "quantized") if name in evaluation}
     compared = {"quantized": _compared(evaluation)}
     for engine in result.get("export", {}).get("engines", ()):
         if "evaluation" in engine:
+            evaluation = evaluation or engine["evaluation"]
             variants[engine["engine"]] = engine["evaluation"]["quantized"]
             compared[engine["engine"]] = _compared(engine["evaluation"])
     tables = []
-    for task in evaluation["quantized"]:
+    for task in dict.fromkeys(task for tasks in variants.values() for task in tasks):
         rows = [ApRow(name, _metrics(tasks.get(task, {}))) for name, tasks in variants.items()]
         if task == "bbox":
             known = [key for key in _compared({}) if any(found[key] is not None for found in compared.values())]
@@ -54,9 +53,9 @@ def _metrics(values: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def class_aps(result: Mapping[str, Any]) -> tuple[ClassAp, ...]:
-    """AP of boxes of each class; none where the float model was not evaluated."""
+    """AP of boxes of each class; none where not both models were evaluated."""
     evaluation = result.get("evaluation", {})
-    if "float" not in evaluation:
+    if not {"float", "quantized"} <= set(evaluation):
         return ()
     before, after = (evaluation[name].get("bbox", {}) for name in ("float", "quantized"))
     return tuple(

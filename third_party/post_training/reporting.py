@@ -35,6 +35,7 @@ def report_from_result(result: Result, folder: Path | None = None) -> Report:
         folder: where its pictures are; None leaves them out.
     """
     model, ptq, layers = (result.get(key, {}) for key in ("model", "ptq", "layers"))
+    layers = layers or ptq.get("layers", {})
     ranges = ptq.get("ranges", ())
     return Report(
         title=f"{model.get('architecture', 'Detector')}, quantized",
@@ -43,7 +44,7 @@ def report_from_result(result: Result, folder: Path | None = None) -> Report:
         accuracy=ap_tables(result),
         classes=class_aps(result),
         confidence=confidence(result),
-        sizes=_sizes(result),
+        sizes=_sizes(result, layers),
         latencies=tuple(made(parts.Latency, row) for row in result.get("latencies", ())),
         sqnr=tuple(parts.LayerSqnr(row["name"], row.get("sqnr")) for row in ranges),
         ranges=tuple(_range(row) for row in ranges),
@@ -77,12 +78,12 @@ def _facts(result: Result) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value}
 
 
-def _sizes(result: Result) -> parts.Sizes | None:
+def _sizes(result: Result, layers: Result) -> parts.Sizes | None:
     files = tuple(
         parts.FileSize(file["file"], file["bytes"], file["target"])
         for file in result.get("export", {}).get("files", ())
     )
-    totals = result.get("layers", {}).get("totals", {})
+    totals = layers.get("totals", {})
     if not files and not totals:
         return None
     return parts.Sizes(files, totals.get("bytes_float"), totals.get("bytes_quantized"))

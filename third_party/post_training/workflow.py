@@ -4,24 +4,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from torch import nn
 
 from detectron2.config import CfgNode
 
-from ..convert_to_quantization import quantize_model
-from ..quantization.ptq.pipeline import post_training_quantize
-from ..quantization.ptq.recipe import PTQRecipe
-from ..quantization.ptq.result import PTQResult
 from ..quantization.ptq.sensitivity import SensitivityTable, sensitivity
 from ..quantization.transform import convert
-from ..quantized_checkpoints import summary
+from .calibration import calibrate_detector, calibration_batches, calibration_facts, write_quantized
 from .confidence import confidence_shift
-from .data import DetectionBatches, calibration_records
 from .judge import Judge, judge_for
 from .loss import DetectionLoss
-from .models import load_detector, quantization_of, save_detector
+from .models import describe, load_detector, quantization_of
 from .options import Request
 from .output import check_writable, whole_folder
 from .pictures import draw_pictures
@@ -52,13 +45,13 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
     engines = _engines(request)
     judge = judge_for(cfg, request.evaluation, request.evaluation_images)
     model = load_detector(cfg, request.weights)
-    report: dict[str, Any] = {"model": _described(model, cfg, request), "warnings": []}
+    report: dict[str, Any] = {"model": describe(model, cfg, request.weights), "warnings": []}
     if quantization_of(model) is None:
         report |= _calibrated(model, cfg, request, judge, report["warnings"])
     elif request.calibration:
         report["warnings"].append("The weights are those of a quantized model: nothing was calibrated")
     with whole_folder(request.out) as folder:
-        _write_inputs(folder, cfg, model, report)
+        write_quantized(folder, cfg, model, report.get("ptq", {}).get("recipe"))
         report |= _judged(model, request, judge, folder, report["warnings"])
         report["layers"] = convert(model).to_dict()
         if request.export:
@@ -69,11 +62,6 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
     return report
 
 
-def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBatches) -> PTQResult:
-    """Quantize a detector in place by a recipe; it can be saved, evaluated, and converted afterwards."""
-    return post_training_quantize(model, recipe, batches, prepare_model=quantize_model, convert_model=False)
-
-
 def detector_sensitivity(model: nn.Module, judge: Judge, images: int, max_seconds: float = 180.0) -> SensitivityTable:
     """What each layer's quantization does to the detection loss."""
     return sensitivity(model, judge.loss_batches(images), DetectionLoss(), max_seconds=max_seconds)
@@ -82,21 +70,9 @@ def detector_sensitivity(model: nn.Module, judge: Judge, images: int, max_second
 def _engines(request: Request) -> list[Any]:
     if not request.export:
         return []
-    from .exporting import find_engines
+    from .comparing import find_engines
 
     return find_engines(request.engines)
-
-
-def _described(model: nn.Module, cfg: CfgNode, request: Request) -> dict[str, Any]:
-    config = quantization_of(model)
-    return {
-        "architecture": cfg.MODEL.META_ARCHITECTURE,
-        "weights": request.weights,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "device": str(next(model.parameters()).device),
-        "trained_quantized": None if config is None else summary(config),
-        "torch": torch.__version__,
-    }
 
 
 def _calibrated(
@@ -104,8 +80,7 @@ def _calibrated(
 ) -> dict[str, Any]:
     if not request.calibration:
         raise ValueError("--calib: weights in floating point need a data set to calibrate on")
-    records = calibration_records(request.calibration, request.recipe.images)
-    batches = DetectionBatches(cfg, request.calibration, records, batch_size=request.batch_size)
+    batches = calibration_batches(cfg, request.calibration, request.recipe.images, request.batch_size)
     if judge is not None:
         judge.before = judge.rate(model)
         logger.info("AP in floating point: %.2f", judge.before.ap)
@@ -122,7 +97,7 @@ def _calibrated(
         warnings += found["audit"]["warnings"]
     result = calibrate_detector(model, recipe, batches)
     warnings += result.warnings
-    return {"calibration": {"dataset": request.calibration, "images": len(records)}, "ptq": result.to_dict(), **found}
+    return calibration_facts(batches, result) | found
 
 
 def _judged(
@@ -148,12 +123,3 @@ def _judged(
         if too_much:
             warnings.append(table.verdict())
     return found
-
-
-def _write_inputs(folder: Path, cfg: CfgNode, model: nn.Module, report: dict[str, Any]) -> None:
-    save_detector(model, str(folder), "quantized")
-    (folder / "last_checkpoint").unlink(missing_ok=True)
-    (folder / "config.yaml").write_text(cfg.dump(), encoding="utf-8")
-    if "ptq" in report:
-        text = yaml.safe_dump(report["ptq"]["recipe"], sort_keys=False)
-        (folder / "recipe.yaml").write_text(text, encoding="utf-8")

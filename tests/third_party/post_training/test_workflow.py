@@ -38,7 +38,7 @@ def test_a_report_and_a_checkpoint(trained, quantized):
     assert report["evaluation"]["images"] == 3 and {"float", "quantized", "drop_per_class"} <= set(report["evaluation"])
     assert report["layers"]["totals"]["bytes_quantized"] < 0.35 * report["layers"]["totals"]["bytes_float"]
     assert len(report["sensitivity"]["rows"]) > 20 and report["sensitivity"]["verdict"]
-    assert {row["observer"] for row in report["ptq"]["ranges"]} == {"minmax"}
+    assert {row["observer"] for row in report["ptq"]["ranges"]} == {"minmax", "known"}
     recipe = PTQRecipe.from_mapping(yaml.safe_load((quantized / "recipe.yaml").read_text()))
     assert recipe.activations.observer == "minmax" and report["ptq"]["recipe"] == recipe.to_mapping()
 
