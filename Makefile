@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+PYTEST_WORKERS ?= auto
 BENCH_ARGS ?=
 
 # Threads that wait without spinning: several times faster where something else uses the cores too.
@@ -29,13 +30,13 @@ NATIVE_LIBRARIES := detectron2/_native_cpu.so third_party/quantization/_native_c
 quickstart: install
 	$(VENV_PYTHON) tools/quickstart.py
 
-# Inference engines bring threads and libraries of their own, so what loads them has its own processes. Status 5: no test
-# was chosen.
+# Inference engines bring threads and libraries of their own, so what loads them has its own processes. Each part is spread
+# over the cores by files, PYTEST_WORKERS=0 runs it in one process. Status 5: no test was chosen.
 TESTS := "tests --ignore=tests/third_party" "tests/third_party --ignore=tests/third_party/quantization" \
   "tests/third_party/quantization"
 test: install
 	@failed=0; for part in $(TESTS); do \
-	  $(VENV_PYTHON) -m pytest $$part $(PYTEST_ARGS) || { rest=$$?; test $$rest -eq 5 || failed=1; }; \
+	  $(VENV_PYTHON) -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfile $$part $(PYTEST_ARGS) || { rest=$$?; test $$rest -eq 5 || failed=1; }; \
 	done; exit $$failed
 
 lint: install
