@@ -59,7 +59,7 @@ class Editor:
 
     def before(
         self,
-        place: "ir.Node",
+        place: "ir.Node | None",
         operator: str,
         inputs: Sequence["ir.Value | None"],
         name: str,
@@ -69,7 +69,7 @@ class Editor:
         """A new node before ``place``.
 
         Args:
-            place: the node before which it stands.
+            place: the node before which it stands; None for the end of the graph.
             operator: its type.
             inputs: its inputs.
             name: of its output.
@@ -86,18 +86,25 @@ class Editor:
         node = ir.node(operator, inputs, extra, name=f"{free}/{operator}")
         out = node.outputs[0]
         out.name, out.shape, out.type = free, like.shape, ir.TensorType(data_type)
-        self.graph.insert_before(place, node)
+        if place is None:
+            self.graph.append(node)
+        else:
+            self.graph.insert_before(place, node)
         return out
 
     def replace(self, node: "ir.Node", value: "ir.Value") -> None:
         """Let readers of a node's only output, and the graph's outputs, use ``value``; the node goes."""
         old = node.outputs[0]
+        self.let_output_be(old, value)
+        old.replace_all_uses_with(value)
+        self.graph.remove(node, safe=True)
+
+    def let_output_be(self, old: "ir.Value", value: "ir.Value") -> None:
+        """Let ``value`` be the graph's output in the place of ``old``, if that is one, and take over its name."""
         for position, output in enumerate(self.graph.outputs):
             if output is old:
                 value.name, old.name = old.name, value.name
                 self.graph.outputs[position] = value
-        old.replace_all_uses_with(value)
-        self.graph.remove(node, safe=True)
 
 
 def numbers(value: "ir.Value") -> np.ndarray:

@@ -48,18 +48,29 @@ def ask_codes_for_shapes(editor: Editor) -> int:
     asked = 0
     for node in [node for node in editor.graph if node.op_type == "Shape"]:
         value = node.inputs[0]
-        readers = [] if value is None else [reader for reader, _ in value.uses()]
-        quantize = next((reader for reader in readers if reader.op_type == "QuantizeLinear"), None)
-        if quantize is None:
+        way = [] if value is None else _way_to_codes(value)
+        if value is None or not way:
             continue
-        node.replace_input_with(0, quantize.outputs[0])
-        _bring_forward(editor, quantize, node)
+        node.replace_input_with(0, way[-1].outputs[0])
+        _bring_forward(editor, value, way, node)
         asked += 1
     return asked
 
 
-def _bring_forward(editor: Editor, quantize: "ir.Node", reader: "ir.Node") -> None:
-    """Let QuantizeLinear stand directly behind what it reads, and so in front of a new reader."""
-    made = quantize.inputs[0].producer() if quantize.inputs[0] is not None else None
-    editor.graph.remove(quantize)
-    editor.graph.insert_before(reader if made is None else following(editor.graph, made), quantize)
+def _way_to_codes(value: "ir.Value") -> list["ir.Node"]:
+    """QuantizeLinear that reads a tensor, perhaps behind a ReLU, which stands first then; empty if there is none."""
+    readers = [reader for reader, _ in value.uses()]
+    for reader in readers:
+        if reader.op_type == "QuantizeLinear":
+            return [reader]
+    ways = ([reader, *_way_to_codes(reader.outputs[0])] for reader in readers if reader.op_type == "Relu")
+    return next((way for way in ways if len(way) > 1), [])
+
+
+def _bring_forward(editor: Editor, value: "ir.Value", way: list["ir.Node"], reader: "ir.Node") -> None:
+    """Let the nodes of a way stand directly behind what they read, and so in front of a new reader."""
+    made = value.producer()
+    for node in way:
+        editor.graph.remove(node)
+    place = None if made is None else following(editor.graph, made)
+    editor.graph.insert_before(place or reader, way)

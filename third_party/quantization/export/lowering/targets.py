@@ -18,6 +18,8 @@ class Target:
             computes with INT8 only; else they go to DequantizeLinear as they are.
         repeat_after_moves: QuantizeLinear and DequantizeLinear stand again behind steps that only choose values, so
             that the engine sees them between a DequantizeLinear and a QuantizeLinear and does them with integers.
+        repeat_signed: so with INT8 activations, for the sake of ONNX Runtime: behind such a step it adds the two nodes
+            by itself, and those it makes invalid for INT8 (1.31 on x86-64), so that the file would not load.
     """
 
     name: str
@@ -27,12 +29,13 @@ class Target:
     clip_codes: bool = False
     widen_weights: bool = False
     repeat_after_moves: bool = False
+    repeat_signed: bool = False
 
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("generic", packed_activations=True),
+        Target("generic", packed_activations=True, repeat_signed=True),
         Target("onnxruntime", unsigned_activations=True, clip_codes=True, widen_weights=True, repeat_after_moves=True),
         Target("openvino", widen_weights=True),
         Target("tensorrt", symmetric_activations=True),

@@ -16,7 +16,7 @@ from .editing import Editor
 from .neighbours import ask_codes_for_shapes, clip_codes_by_relu
 from .norms import fold_norms
 from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE, LANDMARK_NODE
-from .placement import fold_transposes, repeat_after_moves
+from .placement import fold_transposes, repeat_after_moves, repeat_signed
 from .targets import Target, find_target
 from .translation import translate
 from .weights import lower_weight
@@ -107,9 +107,11 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
     fold_transposes(editor)
     if target.repeat_after_moves:
         repeat_after_moves(editor)
+    if target.repeat_signed:
+        repeat_signed(editor)
     if target.clip_codes:
+        ask_codes_for_shapes(editor)  # first: a ReLU has no other reader then
         clip_codes_by_relu(editor)
-        ask_codes_for_shapes(editor)
     keep_biases_in_range(editor)
     _drop_unused(graph)
 
