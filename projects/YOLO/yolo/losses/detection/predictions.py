@@ -55,8 +55,7 @@ class DensePredictions:
                 )
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         points, steps = anchor_points(shapes, strides, levels[0].device)
-        parts = [level.float().flatten(2).split((4 * bins, num_classes), dim=1) for level in levels]
-        sides, logits = (_join(part) for part in zip(*parts, strict=True))
+        sides, logits = _join([level.float().flatten(2) for level in levels], (4 * bins, num_classes))
         image_size = (shapes[0][0] * strides[0], shapes[0][1] * strides[0])
         return cls(sides.unflatten(2, (4, bins)), logits, points / steps, steps, image_size)
 
@@ -76,8 +75,13 @@ class DensePredictions:
         return torch.cat((self.points - near, self.points + far), dim=-1)
 
 
-def _join(levels: Sequence[Tensor]) -> Tensor:
-    """``Tensor[N, C, A_l]`` of every level as ``Tensor[N, A, C]``, in the order of memory that the levels have."""
+def _join(levels: Sequence[Tensor], widths: Sequence[int]) -> list[Tensor]:
+    """Channels of all levels, ``Tensor[N, C, A_l]``, as a ``Tensor[N, A, width]`` for each of ``widths``.
+
+    Forward and backward keep the order of memory that the levels have.
+    """
     if all(level.stride(1) == 1 for level in levels):
-        return torch.cat([level.transpose(1, 2) for level in levels], dim=1)
-    return torch.cat(list(levels), dim=2).transpose(1, 2)
+        parts = zip(*(level.transpose(1, 2).split(widths, dim=2) for level in levels), strict=True)
+        return [torch.cat(part, dim=1) for part in parts]
+    parts = zip(*(level.split(widths, dim=1) for level in levels), strict=True)
+    return [torch.cat(part, dim=2).transpose(1, 2) for part in parts]

@@ -91,6 +91,20 @@ def test_gains_and_scale() -> None:
         assert scaled[name].item() == pytest.approx(2 * gain * plain[name].item())
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_order_of_memory_changes_nothing_and_is_kept(layout: torch.memory_format) -> None:
+    loss, targets = V8DetectionLoss(CLASSES), some_targets()
+    levels = random_levels(64 + CLASSES)
+    expected = loss(levels, targets)
+    other = [level.detach().contiguous(memory_format=layout).requires_grad_() for level in levels]
+    ours = loss(other, targets)
+    torch.testing.assert_close(ours, expected)
+    gradients = torch.autograd.grad(sum(ours.values()), other)
+    torch.testing.assert_close(gradients, torch.autograd.grad(sum(expected.values()), levels))
+    unit = 1 if layout == torch.channels_last else 3
+    assert all(gradient.stride(unit) == 1 for gradient in gradients)
+
+
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="reg_max is 0"):
         V8DetectionLoss(CLASSES, reg_max=0)
