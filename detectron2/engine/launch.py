@@ -1,5 +1,6 @@
 """Starts a function in as many processes as a training needs, or joins those that torchrun has started."""
 
+import gc
 import logging
 import os
 import socket
@@ -93,9 +94,7 @@ def _distributed_worker(
         # Each process would otherwise start a thread for every core.
         torch.set_num_threads(max(1, torch.get_num_threads() // num_gpus_per_machine))
     try:
-        dist.init_process_group(
-            backend=_backend(), init_method=dist_url, world_size=world_size, rank=rank, timeout=timeout
-        )
+        _init_group(init_method=dist_url, world_size=world_size, rank=rank, timeout=timeout)
     except Exception:
         logger.error("Process %d of %d found no connection at %s", rank, world_size, dist_url)
         raise
@@ -105,8 +104,16 @@ def _distributed_worker(
 def _join_torchrun(main_func: Callable[..., Any], args: tuple[Any, ...], timeout: timedelta) -> None:
     local_rank, local_size = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     _check_gpus(local_size)
-    dist.init_process_group(backend=_backend(), init_method="env://", timeout=timeout)
+    _init_group(init_method="env://", timeout=timeout)
     _run_in_group(main_func, args, local_rank, local_size)
+
+
+def _init_group(**settings: Any) -> None:
+    # DistributedDataParallel imports it. Its functions have the group of that time as a default, and so would hold a
+    # group that is there already until the interpreter ends.
+    import torch.distributed.nn.functional  # noqa: F401
+
+    dist.init_process_group(backend=_backend(), **settings)
 
 
 def _run_in_group(main_func: Callable[..., Any], args: tuple[Any, ...], local_rank: int, local_size: int) -> None:
@@ -119,6 +126,10 @@ def _run_in_group(main_func: Callable[..., Any], args: tuple[Any, ...], local_ra
         main_func(*args)
         comm.synchronize()  # with gloo, a process that leaves while another still communicates may abort
     finally:
+        # A group's threads end with it. If something holds it until the interpreter ends, a thread of gloo that still
+        # has a tensor to let go of aborts the process.
+        comm.forget_process_groups()
+        gc.collect()
         dist.destroy_process_group()
 
 

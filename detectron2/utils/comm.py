@@ -62,6 +62,14 @@ def create_local_process_group(num_workers_per_machine: int) -> None:
             _LOCAL_PROCESS_GROUP = group
 
 
+def forget_process_groups() -> None:
+    """Let go of all groups that are kept here; for the end of a job, before ``destroy_process_group``."""
+    global _LOCAL_PROCESS_GROUP
+    _LOCAL_PROCESS_GROUP = None
+    create_local_process_group.cache_clear()
+    _cpu_group_of.cache_clear()
+
+
 def get_local_process_group() -> dist.ProcessGroup:
     """The group of the processes on this machine.
 
