@@ -11,7 +11,7 @@ import torch
 class TorchProgram:
     """A ``.pt2`` program as a session, for :func:`.prediction.predict`.
 
-    What tracing noted about sizes is not checked: the graph holds for maps of one cell, too, unlike those traced.
+    Sizes are not checked against what tracing noted: the graph also holds for maps of one cell, which were not traced.
 
     Args:
         file: written by ``torch.export.save``.

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from third_party.post_training.output import check_writable, whole_folder
+from third_party.post_training.output import check_file, check_writable, whole_folder
 
 
 def test_a_new_folder_appears_at_the_end(tmp_path):
@@ -46,3 +46,15 @@ def test_folders_that_cannot_be_written(tmp_path):
         check_writable(str(tmp_path / "file" / "inside"))
     with pytest.raises(OSError, match="cannot be written"):
         check_writable("/proc/results")
+
+
+def test_files_that_cannot_be_written(tmp_path):
+    check_file(str(tmp_path / "new" / "deep" / "file.json"), "--json")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    check_file(str(tmp_path / "file"), "--json")
+    with pytest.raises(IsADirectoryError, match="--json .* is a folder"):
+        check_file(str(tmp_path), "--json")
+    for path in (tmp_path / "file" / "inside.json", "/proc/new/file.json"):
+        with pytest.raises(OSError, match="--json .* cannot be written"):
+            check_file(str(path), "--json")

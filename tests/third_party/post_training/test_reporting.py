@@ -94,6 +94,18 @@ def test_a_result_of_little():
     assert report.title == "FCOS, quantized" and report.accuracy == () and report.sizes is None and report.audit is None
 
 
+def test_results_of_steps_alone():
+    own = {"dataset": "val", "images": 3}
+    engine = {"engine": "e", "evaluation": own | {"quantized": {"bbox": {"AP": 39.0}}}}
+    (table,) = report_from_result({"export": {"engines": [engine]}}).accuracy
+    assert [(row.name, dict(row.metrics)) for row in table.rows] == [("e", {"AP": 39.0})] and table.dataset == "val"
+    report = report_from_result(
+        {"evaluation": own | {"float": {"bbox": _BOXES}}, "ptq": {"layers": _result()["layers"]}}
+    )
+    assert report.classes == () and [row.name for row in report.accuracy[0].rows] == ["float"]
+    assert report.sizes.ratio == 0.25 and report.layers[0].name == "conv"
+
+
 def test_latencies_come_later(tmp_path, capsys):
     write_reports(_result(), tmp_path)
     first = json.loads((tmp_path / "report.json").read_text())
