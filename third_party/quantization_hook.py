@@ -38,7 +38,7 @@ class QuantizationHook(HookBase):
         config = model.quantization
         teacher = None
         if config.training.distillation.weight > 0:
-            teacher = build_teacher(trainer.cfg, config.training.distillation.teacher)
+            teacher = build_teacher(trainer.cfg, config.training.distillation.teacher or trainer.cfg.MODEL.WEIGHTS)
         self._batches: list[Any] = []
         self.training = QuantTraining(model, config, trainer.optimizer, teacher)
         self.training.check(trainer.cfg.SOLVER.MAX_ITER)
@@ -88,7 +88,16 @@ class QuantizationHook(HookBase):
 
 
 def build_teacher(cfg: "CfgNode", weights: str) -> nn.Module:
-    """The float model of a config with the weights of a checkpoint, in evaluation mode and without gradients."""
+    """The float model of a config with the weights of a checkpoint, in evaluation mode and without gradients.
+
+    Raises:
+        ValueError: no checkpoint is named.
+    """
+    if not weights:
+        raise ValueError(
+            "MODEL.QUANTIZATION.TRAINING.DISTILLATION needs a teacher: name its checkpoint as TEACHER, or start from it "
+            "(MODEL.WEIGHTS)"
+        )
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.QUANTIZATION = type(cfg)(new_allowed=True)

@@ -112,6 +112,15 @@ def test_a_teacher_in_float(shapes, tmp_path):
     cfg.MODEL.WEIGHTS = teacher
     trainer = _run(cfg)
     assert trainer.storage.history("loss_distillation").latest() > 0
+    distillation["TEACHER"] = ""
+    cfg = quantized_config(shapes, tmp_path / "by_default", TRAINING={"DISTILLATION": distillation})
+    cfg.MODEL.WEIGHTS = teacher
+    again = _run(cfg)
+    losses = [t.storage.history("loss_distillation").values() for t in (trainer, again)]
+    assert losses[0] == losses[1]
+    cfg = quantized_config(shapes, tmp_path / "none", TRAINING={"DISTILLATION": distillation})
+    with pytest.raises(ValueError, match="TEACHER"):
+        _run(cfg)
 
 
 def run_resumable(shapes, output, sleep_at=-1):

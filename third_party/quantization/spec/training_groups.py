@@ -51,7 +51,8 @@ class DistillationConfig:
 
     Attributes:
         weight: of the loss; 0 for none.
-        teacher: path of the teacher's weights; empty when the teacher is handed over as a model.
+        teacher: path of the teacher's weights; empty when the teacher is handed over as a model. A config's empty one
+            stands for the weights that the training starts from.
         kind: "features" of the named modules, or the model's "outputs".
         names: which modules' features, as in :class:`NamePattern`.
     """
