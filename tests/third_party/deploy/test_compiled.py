@@ -5,8 +5,11 @@ import shutil
 import pytest
 import torch
 
-from third_party.deploy import detector_parts, predict
-from third_party.deploy.compiled import CompiledSession, compile_form
+from third_party.convert_to_quantization import quantize_model
+from third_party.deploy import TorchSession, compiled, detector_parts, predict
+from third_party.deploy.compiled import CompiledSession, CompileError, compile_form
+from third_party.quantization.ptq.pipeline import post_training_quantize
+from third_party.quantization.ptq.recipe import PTQRecipe
 
 from .detectors import detector, pictures
 from .test_parts import check_same
@@ -35,3 +38,26 @@ def test_mistakes_are_told_before_compiling(tmp_path, form, name, message):
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="no compiled detector"):
         CompiledSession(tmp_path / "absent.pt2")
+
+
+@torch.no_grad()
+def test_quantized_tensors_may_move_by_a_level(tmp_path, monkeypatch):
+    models = {name: detector("yolo_heads") for name in ("float", "quantized")}
+    steps = {"MIGRATE": False, "BIAS_CORRECTION": False}
+    post_training_quantize(
+        models["quantized"], PTQRecipe.from_mapping({"STEPS": steps}), [pictures()], prepare_model=quantize_model
+    )
+    monkeypatch.setattr(compiled, "compile_package", lambda program, path: None)
+    for name, model in models.items():
+        parts = detector_parts(model)
+
+        class Off(TorchSession):
+            def run(self, inputs):
+                return [1.01 * output for output in super().run(inputs)]
+
+        monkeypatch.setattr(compiled, "CompiledSession", lambda path, parts=parts: Off(parts, "detector"))
+        if name == "quantized":
+            assert compile_form(parts, "detector", tmp_path / "a.pt2") == pytest.approx(0.01, rel=0.01)
+        else:
+            with pytest.raises(CompileError, match=r"differs from GeneralizedRCNN by 0\.01 .*; 0\.001 may be"):
+                compile_form(parts, "detector", tmp_path / "a.pt2")
