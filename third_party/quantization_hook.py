@@ -95,8 +95,8 @@ def build_teacher(cfg: "CfgNode", weights: str) -> nn.Module:
     """
     if not weights:
         raise ValueError(
-            "MODEL.QUANTIZATION.TRAINING.DISTILLATION needs a teacher: name its checkpoint as TEACHER, or start from it "
-            "(MODEL.WEIGHTS)"
+            "MODEL.QUANTIZATION.TRAINING.DISTILLATION needs a teacher: name its checkpoint as TEACHER, or start from "
+            "it (MODEL.WEIGHTS)"
         )
     cfg = cfg.clone()
     cfg.defrost()
