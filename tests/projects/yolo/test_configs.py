@@ -21,6 +21,7 @@ from third_party.quantization.modules.adopt import type_names
 from third_party.quantization.transform import quantizers, survey
 
 FOLDER = Path(__file__).resolve().parents[3] / "projects" / "YOLO" / "configs"
+DEPTHWISE_AT_8_BITS = {"Quantization/quick_start/yolox_nano_bccd_W4A4.yaml"}
 QUANTIZED = re.compile(r"_W(\d)A\d\.yaml$")
 # What other files are put together from.
 PARTS = re.compile(r"(^|/)(Base-[^/]*|Finetune\.yaml|recipes/.*|rules/.*)$")
@@ -91,10 +92,14 @@ def test_first_and_last_layers_have_8_bits(name: str) -> None:
     assert first
     assert all(plans[name].activation.method == "image" for name in first)
     middle = int(QUANTIZED.search(name)[1])
+    wide = {*first, *last}
+    if name in DEPTHWISE_AT_8_BITS:
+        wide |= {name for name, module in convolutions.items() if module.groups > 1}
     for convolution in convolutions:
-        bits = 8 if convolution in (*first, *last) else middle
+        bits = 8 if convolution in wide else middle
         plan = plans[convolution]
         assert (plan.weight.bits, plan.activation.bits) == (bits, bits), convolution
+        assert plan.weight.method == ("minmax" if bits == 8 else "lsq"), convolution
     joined = [name for name in plans if isinstance(model.get_submodule(name), Concat | Add)]
     assert joined
     assert all(plans[name].skip or plans[name].activation.bits == 8 for name in joined)
