@@ -38,7 +38,7 @@ def fresh_console_log():
     logger.handlers[:], logger.propagate = handlers, propagate
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Trained:
     folder = tmp_path_factory.mktemp("post_training_shapes")
     write_splits(folder, train=6, val=3, size=(96, 72))

@@ -32,7 +32,7 @@ class Prepared:
         return [step, "--config-file", self.config, "--weights", str(weights or self.weights), *map(str, more)]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def prepared(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
     cfg = trained.cfg.clone()
@@ -69,7 +69,7 @@ def _own_detections(cfg, trained, weights):
     return content
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def calibrated(prepared, tmp_path_factory) -> Path:
     """The folder of the step ``calibrate``."""
     folder = tmp_path_factory.mktemp("calibrated") / "results"
@@ -77,7 +77,7 @@ def calibrated(prepared, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def exported(prepared, calibrated, tmp_path_factory) -> Path:
     """The folder of the step ``export`` for a quantized detector."""
     pytest.importorskip("onnxscript", reason="needs onnx and onnxscript")

@@ -45,7 +45,7 @@ def test_equal_weights_give_finite_gradients():
     assert bool(layer.weight.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("spec_type", {spec for spec, role in QUANTIZERS if role is Role.WEIGHT})
+@pytest.mark.parametrize("spec_type", [spec for spec, role in QUANTIZERS if role is Role.WEIGHT])
 def test_every_method_has_a_finite_loss_and_is_not_changed_by_it(spec_type):
     bits = {} if len(spec_type.supported_bits) == 1 else {"bits": 2}
     conv = QuantConv2d.from_float(nn.Conv2d(3, 4, 3), spec_type(**bits), None)
