@@ -27,7 +27,7 @@ class TrainingConfig:
     Attributes:
         ema_decay: of the moving average of weights and step sizes over iterations; 0 for none.
         ema_evaluate: evaluate with the averages.
-        correction: correct the shift that quantization causes in each channel's mean, before evaluation and conversion.
+        correction: estimate the statistics of batch norms anew before evaluation and conversion.
         reset_momentum: forget the optimizer's momentum of ranges whose width ``progressive`` changes.
         oscillation, quantization_loss, distillation, prox, progressive: groups of their own.
     """

@@ -111,14 +111,15 @@ class QuantTraining:
         """The model as it should be evaluated; afterwards, whatever happens, as it was.
 
         Args:
-            batches: for the correction, if the config asks for it (:func:`.correction.correct`; the teacher is its
-                reference); without them it is left out.
+            batches: for the correction, if the config asks for it (:func:`.correction.correct`); without them it is
+                left out. Biases are not drawn to a teacher's: a detector that was trained on is no longer the teacher
+                rounded, and lost all it had learned.
         """
         with ExitStack() as stack:
             if self.average is not None and self.config.ema_evaluate:
                 stack.enter_context(self.average.swapped())
             if self.config.correction and batches is not None:
-                stack.enter_context(corrected(self.model, batches, self.teacher))
+                stack.enter_context(corrected(self.model, batches))
             yield
 
     def finish(self, batches: Iterable[Any] | None = None) -> None:
@@ -126,7 +127,7 @@ class QuantTraining:
         if self.average is not None and self.config.ema_evaluate:
             self.average.copy_to_model()
         if self.config.correction and batches is not None:
-            correct(self.model, batches, self.teacher)
+            correct(self.model, batches)
 
     def resources(self) -> dict[str, float | str]:
         """Widths and bytes now (:func:`.resources.resources`); "oscillating" and "frozen" shares where followed."""
