@@ -31,7 +31,7 @@ _IMAGES, _SIDE = 4, 320
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--activation", choices=("silu", "relu"), default="silu")
-    result.add_argument("--form", choices=FORMS, default="detector", help="what the files end with")
+    result.add_argument("--form", choices=FORMS, default="suppressed", help="what the files end with")
     result.add_argument("--out", type=Path, required=True, help="folder of the files")
     return result
 
