@@ -18,13 +18,10 @@ def check_writable(folder: str) -> None:
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"--out {folder} is a file")
     parent = path if path.is_dir() else path.parent
-    try:
+    with _errors_of(f"--out {folder}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         for place in {parent, path.parent}:
-            with tempfile.TemporaryFile(dir=place):
-                pass
-    except OSError as error:
-        raise OSError(error.errno, f"--out {folder} cannot be written: {error.strerror or error}") from error
+            _try_writing(place)
 
 
 def check_file(path: str, option: str) -> None:
@@ -40,12 +37,21 @@ def check_file(path: str, option: str) -> None:
     file = Path(os.path.abspath(path))
     if file.is_dir():
         raise IsADirectoryError(f"{option} {path} is a folder")
-    place = next(folder for folder in file.parents if folder.exists())
+    with _errors_of(f"{option} {path}"):
+        _try_writing(next(folder for folder in file.parents if folder.exists()))
+
+
+@contextmanager
+def _errors_of(what: str) -> Iterator[None]:
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        yield
     except OSError as error:
-        raise OSError(error.errno, f"{option} {path} cannot be written: {error.strerror or error}") from error
+        raise OSError(error.errno, f"{what} cannot be written: {error.strerror or error}") from error
+
+
+def _try_writing(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 @contextmanager
