@@ -8,7 +8,6 @@ Usage::
 """
 
 import argparse
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from torch import nn
 
 from detectron2.modeling import build_model
 from detectron2.projects import read_config
-from third_party.post_training import calibrate_detector
 from third_party.quantization.ptq.recipe import PTQRecipe
-from third_party.quantization.transform import convert
 
-from .peers.ours import NONLINEAR, write_file
+from .peers.ours import NONLINEAR, quantized_copy, write_file
 
 CONFIG = "projects/YOLO/configs/yolov5s.yaml"
 FORMS = ("suppressed", "detector", "dense")
@@ -43,10 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     write_file(model, options.form, options.out / "float32.onnx", "generic")
     for engine, nonlinear in NONLINEAR.items():
         recipe = PTQRecipe.from_mapping({"ACTIVATIONS": {"NONLINEAR": nonlinear and options.activation != "relu"}})
-        quantized = copy.deepcopy(model)
-        calibrate_detector(quantized, recipe, [pictures(1) for _ in range(_IMAGES)])
-        convert(quantized)
-        write_file(quantized.eval(), options.form, options.out / f"int8_{engine}.onnx", engine)
+        quantized = quantized_copy(model, recipe, [pictures(1) for _ in range(_IMAGES)])
+        write_file(quantized, options.form, options.out / f"int8_{engine}.onnx", engine)
     for path in sorted(options.out.glob("*.onnx")):
         print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
 

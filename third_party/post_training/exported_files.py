@@ -66,15 +66,20 @@ def write_targets(
         ImportError: packages that write ONNX are missing.
     """
     found: dict[str, Any] = {"files": [], "findings": {}}
-    inputs = parts.input_names if form != "dense" else parts.input_names[:1]
-    outputs = output_names(program, parts, form)
     for target in targets:
         found["findings"][target] = _linted(program, target)
         path = folder / file_name(target)
-        logger.info("Export: %s ...", path.name)
-        to_onnx(program, path, input_names=inputs, output_names=outputs, target=target)
+        write_onnx(program, parts, form, path, target)
         found["files"].append(described(path, target))
     return found
+
+
+def write_onnx(program: ExportedProgram, parts: DetectorParts, form: str, path: Path, target: str) -> None:
+    """Write an ONNX file of a form for a target, whatever the linter would say; arguments as :func:`write_targets`."""
+    logger.info("Export: %s ...", path.name)
+    inputs = parts.input_names if form != "dense" else parts.input_names[:1]
+    outputs = output_names(program, parts, form)
+    to_onnx(program, path, input_names=inputs, output_names=outputs, target=target)
 
 
 def output_names(program: ExportedProgram, parts: DetectorParts, form: str) -> list[str]:

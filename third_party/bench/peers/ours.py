@@ -3,14 +3,15 @@
 import copy
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from third_party.deploy import DetectorParts, detector_parts
 from third_party.post_training import DetectionBatches, calibrate_detector
-from third_party.quantization.export import to_onnx, trace
+from third_party.post_training.exported_files import traced_form, write_onnx
 from third_party.quantization.ptq.recipe import PTQRecipe
 from third_party.quantization.transform import convert
 
@@ -23,11 +24,16 @@ NONLINEAR = {"onnxruntime": True, "openvino": False}
 def write_file(model: nn.Module, form: str, path: Path, target: str) -> DetectorParts:
     """Export a model, float or converted, in one of its forms; returns its parts."""
     parts = detector_parts(model)
-    program = trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
-    names = parts.output_names(form)
-    assert names is not None
-    to_onnx(program, path, input_names=parts.input_names, output_names=names, target=target)
+    write_onnx(traced_form(parts, form), parts, form, path, target)
     return parts
+
+
+def quantized_copy(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any]) -> nn.Module:
+    """A float detector's converted copy, in evaluation mode."""
+    quantized = copy.deepcopy(model)
+    calibrate_detector(quantized, recipe, batches)
+    convert(quantized)
+    return quantized.eval()
 
 
 def our_files(
@@ -38,11 +44,9 @@ def our_files(
         for observer in observers:
             recipe = PTQRecipe.from_mapping({"ACTIVATIONS": {"OBSERVER": observer, "NONLINEAR": nonlinear}})
             start = time.process_time()
-            quantized = copy.deepcopy(model)
-            calibrate_detector(quantized, recipe, batches)
-            convert(quantized)
+            quantized = quantized_copy(model, recipe, batches)
             seconds = time.process_time() - start
             path = folder / f"ours_{observer}_{engine}.onnx"
-            write_file(quantized.eval(), form, path, engine)
+            write_file(quantized, form, path, engine)
             logging.getLogger(__name__).info("%s", path.name)
             yield Candidate("ours", observer, engine, path, seconds=seconds)
