@@ -2,6 +2,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -71,6 +72,8 @@ Options parse(const std::vector<std::string>& words) {
   return options;
 }
 
+float clamp(float value, float largest) { return std::min(std::max(value, 0.0f), largest); }
+
 class Detector {
  public:
   Detector(const std::string& path, int threads) : environment_(ORT_LOGGING_LEVEL_WARNING, "detect") {
@@ -93,7 +96,7 @@ class Detector {
         throw std::runtime_error(path + " has no output '" + wanted + "': export the form with suppression");
   }
 
-  // Prints the detections of one picture.
+  // Prints the detections of one picture: what of a box lies in the picture, nothing for those outside.
   void run(Input& input, float threshold) {
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     const std::array<std::int64_t, 2> size_shape{1, 2};
@@ -114,10 +117,13 @@ class Detector {
     const float* scores = found[1].GetTensorData<float>();
     const std::int64_t* classes = found[2].GetTensorData<std::int64_t>();
     const std::int64_t count = *found[3].GetTensorData<std::int64_t>();
+    const float height = std::round(input.size[0] / input.scale_y), width = std::round(input.size[1] / input.scale_x);
     for (std::int64_t i = 0; i < count && scores[i] >= threshold; ++i) {
       const float* box = boxes + 4 * i;
-      std::printf("%lld %.4f %.1f %.1f %.1f %.1f\n", static_cast<long long>(classes[i]), scores[i],
-                  box[0] / input.scale_x, box[1] / input.scale_y, box[2] / input.scale_x, box[3] / input.scale_y);
+      const float x0 = clamp(box[0] / input.scale_x, width), x1 = clamp(box[2] / input.scale_x, width);
+      const float y0 = clamp(box[1] / input.scale_y, height), y1 = clamp(box[3] / input.scale_y, height);
+      if (x1 > x0 && y1 > y0)
+        std::printf("%lld %.4f %.1f %.1f %.1f %.1f\n", static_cast<long long>(classes[i]), scores[i], x0, y0, x1, y1);
     }
   }
 
