@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from third_party.quantization.modules.conv import QuantConv2d
+from third_party.quantization.modules.options import LayerOptions
 from third_party.quantization.spec import LSQSpec
 from third_party.quantization.training.correction import correct, corrected
 
-from .models import float_net, image_batch, quantized_net
+from .models import image_batch, quantized_net
 
 BATCHES = [image_batch(i) for i in range(4)]
 
@@ -34,50 +35,16 @@ def test_batch_norms_get_the_statistics_of_the_quantized_weights():
     assert net.bn.momentum == momentum and modes == {n: m.training for n, m in net.named_modules()}
 
 
-def test_integers_and_ranges_stay():
+def test_weights_biases_and_ranges_stay():
     net = trained()
     before = copy.deepcopy(net.state_dict())
-    reference = float_net()
-    correct(net, BATCHES, reference)
+    correct(net, [batch + 0.5 for batch in BATCHES])
     changed = {n for n, value in net.state_dict().items() if not torch.equal(value, before[n])}
-    assert changed == {"bn.running_mean", "bn.running_var", "conv2.bias", "fc.bias"}
-    assert net.training and reference.training
-
-
-def test_open_biases_match_the_reference_on_average():
-    torch.manual_seed(3)
-    reference = float_net()
-    net = trained()
-    net.load_state_dict(reference.state_dict(), strict=False)
-    batches = [batch + 0.5 for batch in BATCHES]
-    correct(net, batches, reference)
-    with torch.no_grad():
-        x, mine, theirs = torch.cat(batches), [], []
-        for model, means in ((net, mine), (reference, theirs)):
-            model.eval()
-            between = model.conv2(model.relu(model.bn(model.conv1(x))))
-            means += [between.mean((0, 2, 3)), model(x).mean(0)]
-    for a, b in zip(mine, theirs, strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-
-
-def test_layers_with_their_own_norm_or_activation_keep_their_bias():
-    torch.manual_seed(0)
-    conv = nn.Conv2d(3, 4, 3)
-    layers = {}
-    for name in ("norm", "activation"):
-        layer = copy.deepcopy(conv)
-        setattr(layer, name, nn.BatchNorm2d(4) if name == "norm" else nn.ReLU())
-        layers[name] = QuantConv2d.from_float(layer, LSQSpec(bits=3), None)
-    for layer in layers.values():
-        bias = layer.bias.detach().clone()
-        correct(nn.Sequential(layer), BATCHES, nn.Sequential(copy.deepcopy(conv)))
-        assert torch.equal(layer.bias, bias)
+    assert changed == {"bn.running_mean", "bn.running_var"}
+    assert net.training
 
 
 def test_folded_norms_see_the_weights_they_are_folded_into():
-    from third_party.quantization.modules.options import LayerOptions
-
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 4, 3)
     conv.norm = nn.BatchNorm2d(4)
@@ -94,9 +61,8 @@ def test_folded_norms_see_the_weights_they_are_folded_into():
 def test_corrected_is_for_a_time():
     net = trained()
     before = copy.deepcopy(net.state_dict())
-    with pytest.raises(KeyError), corrected(net, BATCHES, float_net()):
+    with pytest.raises(KeyError), corrected(net, BATCHES):
         assert not torch.equal(net.bn.running_mean, before["bn.running_mean"])
-        assert not torch.equal(net.fc.bias, before["fc.bias"])
         raise KeyError
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
