@@ -19,6 +19,7 @@ from .arguments import (
 )
 from .options import Request
 from .running import run_command
+from .tables import print_files_and_warnings
 from .workflow import quantize_detector
 
 
@@ -93,10 +94,7 @@ def print_summary(report: dict[str, Any]) -> None:
     for engine in report.get("export", {}).get("engines", ()):
         if "evaluation" in engine:
             print(f"AP {engine['engine']:20} {_figure(engine['evaluation']['quantized']['bbox']['AP'])}")
-    for file in report.get("export", {}).get("files", ()):
-        print(f"{file['file']:23} {file['bytes'] / 2**20:.2f} MiB")
-    for warning in report["warnings"]:
-        print(f"warning: {warning}")
+    print_files_and_warnings(report)
 
 
 def _figure(value: float | None) -> str:

@@ -74,6 +74,14 @@ def parity_table(report: ParityReport) -> str:
     return "\n\n".join([head, *(_table(rows, ".3g") for rows in (tensors, outputs) if rows)])
 
 
+def print_files_and_warnings(result: Mapping[str, Any]) -> None:
+    """Print a line for each file that a result names, with its size, and for each of its warnings."""
+    for file in result.get("export", {}).get("files", ()):
+        print(f"{file['file']:23} {file['bytes'] / 2**20:.2f} MiB")
+    for warning in result.get("warnings", ()):
+        print(f"warning: {warning}")
+
+
 def _chosen(rows: Rows, columns: Mapping[str, str]) -> str:
     return _table([{title: row.get(key) for key, title in columns.items()} for row in rows])
 

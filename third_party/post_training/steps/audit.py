@@ -17,7 +17,7 @@ from ..arguments import (
 from ..audit import audit_calibration
 from ..calibration import calibration_batches
 from ..models import describe, load_float_detector
-from ..tables import audit_tables
+from ..tables import audit_tables, print_files_and_warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,6 @@ def run(args: argparse.Namespace) -> None:
     model = load_float_detector(cfg, args.weights)
     found = audit_calibration(model, recipe, batches, judge)
     print(audit_tables(found))
-    for warning in found["warnings"]:
-        print(f"warning: {warning}")
     facts = {"model": describe(model, cfg, args.weights), "audit": found, "warnings": found["warnings"]}
+    print_files_and_warnings(facts)
     write_result(args, facts)

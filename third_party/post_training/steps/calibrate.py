@@ -7,6 +7,7 @@ from ..arguments import add_calibration, add_model, add_out, calibration_set, co
 from ..calibration import calibrate_detector, calibration_batches, calibration_facts, write_quantized
 from ..models import describe, load_float_detector
 from ..output import check_writable, whole_folder
+from ..tables import print_files_and_warnings
 
 FILE = "calibration.json"
 
@@ -37,5 +38,4 @@ def run(args: argparse.Namespace) -> None:
         write_quantized(folder, cfg, model, result.recipe.to_mapping())
         write_json(found, folder / FILE)
     print(f"{len(result.ranges)} ranges from {len(batches.records)} images in {result.seconds:.1f} s: {args.out}")
-    for warning in result.warnings:
-        print(f"warning: {warning}")
+    print_files_and_warnings(found)

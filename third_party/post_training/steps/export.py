@@ -10,6 +10,7 @@ from ..arguments import add_json, add_model, add_out, check_json, config_of, wri
 from ..exported_files import check_targets, described, traced_form, write_program, write_targets
 from ..models import describe, load_detector, quantization_of
 from ..output import check_writable, whole_folder
+from ..tables import print_files_and_warnings
 
 FORMS = ("dense", "detector", "suppressed")
 COMPILED = "model.aoti.pt2"
@@ -60,6 +61,5 @@ def run(args: argparse.Namespace) -> None:
             apart = compile_form(parts, form, folder / COMPILED)
             print(f"compiled form {form}; it differs from the model by {apart:.2g} of an output's size")
             files.append(described(folder / COMPILED, "inductor"))
-    for file in files:
-        print(f"{file['file']:23} {file['bytes'] / 2**20:.2f} MiB")
+    print_files_and_warnings(facts)
     write_result(args, facts)
