@@ -15,7 +15,7 @@ from .biases import keep_biases_in_range
 from .editing import Editor
 from .neighbours import ask_codes_for_shapes, clip_codes_by_relu
 from .norms import fold_norms
-from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE, LANDMARK_NODE
+from .opaque import DEQUANTIZE_NODE, DOMAIN, FAKE_QUANTIZE_NODE, LANDMARK_NODE, place_of
 from .placement import fold_transposes, repeat_after_moves, repeat_signed
 from .targets import Target, find_target
 from .translation import translate
@@ -91,10 +91,9 @@ def to_model(
 
 def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
     editor = Editor(graph)
-    quantizations = [node for node in graph if node.op_type == FAKE_QUANTIZE_NODE]
-    assert len(quantizations) == len(names), "translation keeps number and order of quantized tensors"
     problems = []
-    for node, name in zip(quantizations, names, strict=True):
+    for node in [node for node in graph if node.op_type == FAKE_QUANTIZE_NODE]:
+        name = names[place_of(node)]
         try:
             lower_activation(editor, node, name, target)
         except ValueError as error:
@@ -118,10 +117,8 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
 
 def _name_landmarks(graph: "ir.Graph", names: list[str]) -> None:
     editor = Editor(graph)
-    nodes = [node for node in graph if node.op_type == LANDMARK_NODE]
-    assert len(nodes) == len(names), "translation keeps number and order of landmarks"
-    for node, name in zip(nodes, names, strict=True):
-        (x,) = node.inputs
+    for node in [node for node in graph if node.op_type == LANDMARK_NODE]:
+        (x,), name = node.inputs, names[place_of(node)]
         assert x is not None
         out = editor.before(node, "Identity", [x], name, x)
         if node.outputs[0].is_graph_output():  # it keeps its own name
