@@ -12,11 +12,12 @@ from ..spec.choices import check_choice
 from ..spec.names import NamePattern
 from ..spec.roles import Role
 from .batches import Run, call_model
-from .collect import collect, layer_of
+from .collect import collect
 from .input_range import InputRange
 from .observers import OBSERVERS, ObserverContext
 from .ranges import RangeRow, apply_observer, range_table
 from .statistics import TensorStatistics
+from .watch import layer_of
 
 
 @dataclass(frozen=True)

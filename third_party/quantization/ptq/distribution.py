@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .statistics import HALF, TensorStatistics
+from .growing_histogram import HALF
+from .statistics import TensorStatistics
 
 
 @dataclass(frozen=True)

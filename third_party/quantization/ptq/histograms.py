@@ -2,7 +2,8 @@
 
 from typing import TypedDict
 
-from .statistics import HALF, TensorStatistics
+from .growing_histogram import HALF
+from .statistics import TensorStatistics
 
 
 class HistogramRow(TypedDict):

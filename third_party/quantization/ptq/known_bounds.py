@@ -16,24 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..quantizers.quantizer import Quantizer
 from .input_range import InputRange, tensors_of
+from .monotone import keeps_order
 
-aten = torch.ops.aten
 Ends = tuple[Tensor, Tensor]
 Key = tuple[Any, ...]
-
-# Operators of one tensor, or of some that all must be known.
-_MOVES = frozenset(
-    {
-        *(aten.slice, aten.narrow, aten.select, aten.split, aten.split_with_sizes, aten.unbind, aten.cat, aten.stack),
-        *(aten.view, aten._unsafe_view, aten.reshape, aten.permute, aten.transpose, aten.squeeze, aten.unsqueeze),
-        *(aten.expand, aten.repeat, aten.clone, aten.alias, aten.detach, aten._to_copy, aten.flip),
-        *(aten.constant_pad_nd, aten.reflection_pad2d, aten.replication_pad2d),
-        *(aten.pixel_shuffle, aten.pixel_unshuffle, aten.upsample_nearest2d, aten.avg_pool2d),
-    }
-)
-# Operators of a known tensor and numbers, or constants of the model.
-_SHIFTS_AND_SCALES = frozenset({aten.add, aten.sub, aten.rsub, aten.mul, aten.neg})
-_QUOTIENTS = frozenset({aten.div})
 
 
 @contextlib.contextmanager
@@ -106,21 +92,17 @@ class KnownBounds(TorchDispatchMode):
         if made is not NotImplemented:
             return made
         made = func(*args, **kwargs)
-        if self._keeps_order(func.overloadpacket, args, inputs, known):
+        if keeps_order(func.overloadpacket, args, known, self._others(inputs, known)):
             ends = [func(*pytree.tree_map(partial(self._end, side), args), **kwargs) for side in (0, 1)]
             for tensor, a, b in zip(*map(tensors_of, (made, *ends)), strict=True):
                 self._set(tensor, torch.minimum(a, b), torch.maximum(a, b))
         return made
 
-    def _keeps_order(self, operator: Any, args: Any, inputs: list[Tensor], known: list[Tensor]) -> bool:
-        if operator in _MOVES:
-            return len(known) == len(inputs)
-        if operator not in _SHIFTS_AND_SCALES | _QUOTIENTS or len(known) > 1:
-            return False
-        if operator in _QUOTIENTS and known[0] is not args[0]:
-            return False
-        others = (tensor for tensor in inputs if tensor is not known[0])
-        return all(tensor.untyped_storage().data_ptr() in self._constants for tensor in others)
+    def _others(self, inputs: list[Tensor], known: list[Tensor]) -> list[bool]:
+        """For each tensor without bounds, whether it is a constant."""
+        ours = {id(tensor) for tensor in known}
+        others = (tensor for tensor in inputs if id(tensor) not in ours)
+        return [tensor.untyped_storage().data_ptr() in self._constants for tensor in others]
 
     def _end(self, side: int, value: Any) -> Any:
         ends = self._find(value) if isinstance(value, Tensor) else None

@@ -6,19 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..functional.histogram import add_to_histogram
+from .growing_histogram import GrowingHistogram
 
-HALF = 2048  # bins on either side of zero; more than half of them in use, so 4 or more for each level of 8 bits
 _SLOWEST = 100  # the moving averages forget as if over so many batches
-_STATE = ("count", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum", "width", "lower_bound", "bounds")
+_STATE = (
+    *("channel_axis", "count", "batches", "minimum", "maximum", "mean_minimum", "mean_maximum"),
+    *("channel_minimum", "channel_maximum", "lower_bound", "bounds"),
+)
 
 
 class TensorStatistics:
     """Extremes, averages and a histogram of all values a quantizer has read, in constant memory.
-
-    Bins lie on either side of zero, and their width is the least power of two with which they reach all values. When
-    a value lies beyond, neighbours are merged in pairs, which is exact: the histogram is that of all values at the
-    present width, in whatever order they came.
 
     Attributes:
         count: values.
@@ -26,7 +24,6 @@ class TensorStatistics:
         minimum, maximum: extremes of all values.
         mean_minimum, mean_maximum: moving averages of the batches' extremes (arXiv 1712.05877, section 3.1): the mean
             of the first 100, then with smoothing 0.99.
-        width: of a bin; 0 while all values are zero.
         channel_minimum, channel_maximum: extremes of each channel, ``Tensor[C]``; None if tensors of several widths
             were read.
         lower_bound: the least value that the function takes which made the tensor; None if that is not known.
@@ -42,8 +39,7 @@ class TensorStatistics:
         self.count = self.batches = 0
         self.minimum, self.maximum = math.inf, -math.inf
         self.mean_minimum = self.mean_maximum = 0.0
-        self.width = 0.0
-        self._counts = torch.zeros(2 * HALF + 1, dtype=torch.float64)
+        self._histogram = GrowingHistogram()
         self.channel_minimum: Tensor | None = None
         self.channel_maximum: Tensor | None = None
         self.lower_bound: float | None = None
@@ -52,14 +48,19 @@ class TensorStatistics:
         self._batch: tuple[float, float] | None = None
 
     @property
+    def width(self) -> float:
+        """Of a bin; 0 while all values are zero."""
+        return self._histogram.width
+
+    @property
     def histogram(self) -> Tensor:
         """How many values lie in each bin ``[i * width, (i + 1) * width)``, i from -2048: float64 ``Tensor[4096]``."""
-        return self._counts[:-1]
+        return self._histogram.counts[:-1]
 
     @property
     def zeros(self) -> int:
         """Values that are exactly zero, which ReLU makes many of."""
-        return int(self._counts[-1])
+        return int(self._histogram.counts[-1])
 
     def update(self, x: Tensor) -> None:
         """Take in a tensor that is a batch of its own.
@@ -80,32 +81,13 @@ class TensorStatistics:
         if x.numel() == 0:
             return
         x = x.view(1, -1) if x.dim() < 2 else x
-        low, high = self._count(x)
+        low, high = self._histogram.add(x, self.channel_axis)
         minimum, maximum = low.min().item(), high.max().item()
-        if not (math.isfinite(minimum) and math.isfinite(maximum)):
-            raise FloatingPointError("values that are NaN or infinite have no range")
-        width = _width_for(max(-minimum, maximum))
-        if width > self.width:
-            self._widen(width)
-            self._count(x)
-        elif self.width == 0.0:
-            self._counts[[HALF, -1]] += x.numel()
         self.count += x.numel()
         self._add_channels(low, high)
         self.minimum, self.maximum = min(self.minimum, minimum), max(self.maximum, maximum)
         before = self._batch or (minimum, maximum)
         self._batch = min(before[0], minimum), max(before[1], maximum)
-
-    def _count(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Extremes of the channels; values are counted if all have a bin."""
-        # Without a width a histogram that nothing can enter stands in for the real one.
-        counts, width = (self._counts, self.width) if self.width else (self._counts.new_zeros(3), 2.0**-120)
-        if x.device.type == "cpu":
-            return add_to_histogram(counts, x, width, self.channel_axis)
-        there = counts.to(x.device)
-        low, high = add_to_histogram(there, x, width, self.channel_axis)
-        counts.copy_(there)
-        return low.cpu(), high.cpu()
 
     def end_batch(self) -> None:
         """Let the tensors since the last call be one batch of the moving averages."""
@@ -140,8 +122,7 @@ class TensorStatistics:
         self.mean_maximum += (other.mean_maximum - self.mean_maximum) * share
         self.batches = total
         self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
-        self._widen(other.width)
-        self._counts += _merged(other._counts, other.width, self.width)
+        self._histogram.merge(other._histogram)
         self.count += other.count
         self._same_channels &= other._same_channels
         if other.channel_minimum is not None and other.channel_maximum is not None:
@@ -151,14 +132,15 @@ class TensorStatistics:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`load_state_dict` reads back."""
-        tensors = {"_counts": self._counts.clone(), "channel_axis": self.channel_axis}
-        channels = {"channel_minimum": self.channel_minimum, "channel_maximum": self.channel_maximum}
-        return {name: getattr(self, name) for name in _STATE} | tensors | channels
+        histogram = {"width": self.width, "counts": self._histogram.counts.clone()}
+        return {name: getattr(self, name) for name in _STATE} | histogram
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave."""
-        for name, value in state.items():
+        for name in _STATE:
+            value = state[name]
             setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+        self._histogram.width, self._histogram.counts = state["width"], state["counts"].clone()
         self._same_channels = self.channel_minimum is not None or self.count == 0
         self._batch = None
 
@@ -173,29 +155,3 @@ class TensorStatistics:
         else:
             self.channel_minimum = self.channel_maximum = None
             self._same_channels = False
-
-    def _widen(self, width: float) -> None:
-        if width > self.width:
-            self._counts = _merged(self._counts, self.width, width)
-            self.width = width
-
-
-def _width_for(largest: float) -> float:
-    """The least power of two with which bins reach beyond a magnitude; 0 for zero."""
-    if largest == 0.0:
-        return 0.0
-    mantissa, exponent = math.frexp(largest)  # largest < 2 ** exponent
-    return max(math.ldexp(1.0, exponent) / HALF, 2.0**-120)
-
-
-def _merged(counts: Tensor, width: float, wider: float) -> Tensor:
-    """The counts in bins of a width in bins of another, a power of two times as wide; the zeros stay."""
-    if width == 0.0 or width == wider:
-        return counts.clone()
-    times = min(round(wider / width), HALF)
-    sums = counts[:-1].view(-1, times).sum(1)
-    made = torch.zeros_like(counts)
-    first = HALF - HALF // times
-    made[first : first + sums.numel()] = sums
-    made[-1] = counts[-1]
-    return made

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from third_party.quantization.ptq.statistics import HALF, TensorStatistics
+from third_party.quantization.ptq.growing_histogram import HALF
+from third_party.quantization.ptq.statistics import TensorStatistics
 
 SCALES = (1.0, 0.25, 9.0, 0.0, 33.0, 2.0)
 
@@ -84,14 +85,16 @@ def test_merge_and_state():
     restored = TensorStatistics()
     restored.load_state_dict(first.state_dict())
     for merged in (first, restored):
+        state = merged.state_dict()
         for name, value in whole.state_dict().items():
-            other = getattr(merged, name)
+            other = state[name]
             same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == pytest.approx(other)
             assert value is other is None or same, name
     restored.update(torch.full((1, 3, 1, 1), 99.0))
     assert restored.count == whole.count + 3 and first.count == whole.count
     first.merge(TensorStatistics())
     assert first.batches == whole.batches
+    assert torch.equal(restored.histogram.sum(), first.histogram.sum() + 3)
 
 
 def test_memory_does_not_grow():
