@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"steps:\n{steps}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("step", choices=STEPS, metavar="STEP")
+    made.add_argument("step", choices=STEPS, metavar="STEP", help="one of those below")
     return made
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
+from ..quantization.export import RUNNERS
 from .arguments import (
     add_calibration,
     add_evaluation,
@@ -26,7 +27,9 @@ from .workflow import quantize_detector
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        description="Quantize a trained detector, export it, run the files and compare.",
+        prog="python tools/quantize.py",
+        description="Quantize a trained detector, export it, run the files and compare them with it.",
+        epilog="Each step by itself: python -m third_party.post_training --help",
     )
     add = made.add_argument
     add_model(made)
@@ -34,11 +37,15 @@ def parser() -> argparse.ArgumentParser:
     add_evaluation(made)
     add("--no-eval", action="store_true", help="evaluate nothing")
     add_out(made)
-    add("--max-drop", type=float, metavar="AP", help="search the cheapest model that loses at most so much AP")
-    add("--engines", metavar="A,B", help="that run the exported files; by default all that are installed")
+    add("--max-drop", type=float, metavar="AP", help="search the cheapest model that loses at most so much AP (0-100)")
+    add("--engines", metavar="A,B", help=f"that run the exported files: {', '.join(RUNNERS)}; default: all installed")
     add("--no-export", action="store_true", help="stop after the quantized checkpoint and its evaluation")
-    add("--no-nms", action="store_true", help="exported files end with boxes and scores of all predictions")
-    add("--sensitivity", action="store_true", help="measure each layer's effect, also where little AP is lost")
+    add("--no-nms", action="store_true", help="files end with boxes and scores of all predictions, not with detections")
+    add(
+        "--sensitivity",
+        action="store_true",
+        help="rank the layers by their effect on the loss, even if little AP is lost",
+    )
     add("--audit", action="store_true", help="look for what the calibration set lacks; evaluates many times")
     return made
 

@@ -35,10 +35,17 @@ def traced_form(parts: DetectorParts, form: str) -> ExportedProgram:
     """A form of a detector as a program; number, height and width of the images stay free.
 
     Raises:
-        ValueError: an unknown form, layers that are not converted, or levels that Q/DQ nodes cannot carry.
+        ValueError: an unknown form, layers that are not converted, levels that Q/DQ nodes cannot carry, or code that
+            torch.export does not take.
     """
     logger.info("Export: tracing %s, form %s ...", parts.name, form)
-    return trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
+    module, example, sizes = parts.form(form), parts.example(form), parts.dynamic_shapes(form)
+    try:
+        return trace(module, example, sizes)
+    except RuntimeError as error:  # all that torch.export raises is one
+        logger.warning("torch.export: %s", error)  # says where, on many lines
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(f"{parts.name}, form {form}, cannot be traced by torch.export: {reason}") from error
 
 
 def write_program(program: ExportedProgram, folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Request:
         batch_size: images of a calibration batch.
 
     Raises:
-        ValueError: a value that is not allowed.
+        ValueError: a value that is not allowed, or settings that contradict each other.
     """
 
     weights: str
@@ -56,10 +56,18 @@ class Request:
             check_number("max_drop", self.max_drop, at_least=0.0)
         for name in ("export", "suppression", "audit"):
             check_bool(name, getattr(self, name))
-        for name in ("evaluation_images",):
-            check_whole(name, getattr(self, name), at_least=0)
+        check_whole("evaluation_images", self.evaluation_images, at_least=0)
         for name in ("sensitivity_images", "batch_size"):
             check_whole(name, getattr(self, name), at_least=1)
+        self._check_agreement()
+
+    def _check_agreement(self) -> None:
+        needing = {"max_drop": self.max_drop is not None, "sensitivity": self.sensitivity, "audit": self.audit}
+        for name, wanted in needing.items():
+            if wanted and not self.evaluation:
+                raise ValueError(f"{name} needs a data set to evaluate on, and evaluation names none (--no-eval)")
+        if self.engines is not None and not self.export:
+            raise ValueError(f"engines {', '.join(self.engines)} run exported files, but export is off (--no-export)")
 
     @property
     def tolerance(self) -> float:

@@ -8,6 +8,8 @@ from torch import nn
 
 from detectron2.config import CfgNode
 
+from ..deploy import detector_parts
+from ..quantization.ptq.recipe import PTQRecipe
 from ..quantization.ptq.sensitivity import SensitivityTable, sensitivity
 from ..quantization.transform import convert
 from .calibration import calibrate_detector, calibration_batches, calibration_facts, write_quantized
@@ -38,18 +40,23 @@ def quantize_detector(cfg: CfgNode, request: Request) -> dict[str, Any]:
     Raises:
         OSError: the output folder cannot be written, or a file cannot be read.
         ValueError: weights of another model, a calibration set that is empty or without objects, settings that do not
-            fit, or an engine that is not installed.
+            fit, or a model that cannot be exported.
+        ImportError: an engine that is not installed.
         FloatingPointError: NaN in the activations, or in what an exported file gives.
     """
     check_writable(request.out)
     engines = _engines(request)
     judge = judge_for(cfg, request.evaluation, request.evaluation_images)
     model = load_detector(cfg, request.weights)
+    if request.export:
+        detector_parts(model)  # refuses what has no exportable form before it is calibrated
     report: dict[str, Any] = {"model": describe(model, cfg, request.weights), "warnings": []}
     if quantization_of(model) is None:
         report |= _calibrated(model, cfg, request, judge, report["warnings"])
-    elif request.calibration:
-        report["warnings"].append("The weights are those of a quantized model: nothing was calibrated")
+    elif unused := _for_calibration(request):
+        report["warnings"].append(
+            f"The weights are those of a quantized model: nothing was calibrated, and {', '.join(unused)} had no effect"
+        )
     with whole_folder(request.out) as folder:
         write_quantized(folder, cfg, model, report.get("ptq", {}).get("recipe"))
         report |= _judged(model, request, judge, folder, report["warnings"])
@@ -73,6 +80,17 @@ def _engines(request: Request) -> list[Any]:
     from .comparing import find_engines
 
     return find_engines(request.engines)
+
+
+def _for_calibration(request: Request) -> list[str]:
+    """Options that were given and are about calibration."""
+    given = {
+        "--calib": bool(request.calibration),
+        "the recipe": request.recipe != PTQRecipe(),
+        "--max-drop": request.max_drop is not None,
+        "--audit": request.audit,
+    }
+    return [name for name, is_given in given.items() if is_given]
 
 
 def _calibrated(

@@ -15,8 +15,8 @@ from ..tables import ap_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See the package."""
     add_model(parser)
-    parser.add_argument("--file", metavar="FILE", help="rate this file, exported of the detector, in its place")
-    parser.add_argument("--engine", metavar="NAME", help=f"that runs the --file: {', '.join(ENGINES)}")
+    parser.add_argument("--file", metavar="FILE", help="rate this file, which was exported of the detector")
+    parser.add_argument("--engine", metavar="NAME", help=f"that runs --file: {', '.join(ENGINES)}")
     add_evaluation(parser)
     add_json(parser)
 

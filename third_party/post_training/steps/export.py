@@ -5,6 +5,7 @@ from typing import Any
 
 from ...deploy import detector_parts
 from ...deploy.compiled import compile_form
+from ...quantization.export import TARGETS
 from ...quantization.transform import convert
 from ..arguments import add_json, add_model, add_out, check_json, config_of, write_result
 from ..exported_files import check_targets, described, traced_form, write_program, write_targets
@@ -14,6 +15,9 @@ from ..tables import print_files_and_warnings
 
 FORMS = ("dense", "detector", "suppressed")
 COMPILED = "model.aoti.pt2"
+_FORM_HELP = (
+    "what the files end with: raw predictions, boxes and scores of all predictions, or detections; default: suppressed"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_out(parser)
     add = parser.add_argument
-    add("--target", default="generic", metavar="A,B", help="of ONNX files: generic, onnxruntime, openvino, tensorrt")
+    targets = f"engines to write an ONNX file for: {', '.join(TARGETS)}; default: generic"
+    add("--target", default="generic", metavar="A,B", help=targets)
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--form", default="suppressed", choices=FORMS, help="what the files end with")
+    form.add_argument("--form", default="suppressed", choices=FORMS, help=_FORM_HELP)
     form.add_argument(
-        "--no-nms", dest="form", action="store_const", const="detector", help="boxes and scores of all predictions"
+        "--no-nms", dest="form", action="store_const", const="detector", help="the same as --form detector"
     )
-    add("--program", action="store_true", help="write a torch.export program, too")
-    add("--compile", action="store_true", help="compile by AOTInductor, too; detections are left to the caller")
+    add("--program", action="store_true", help="write a torch.export program (model.pt2), too")
+    add("--compile", action="store_true", help=f"compile by AOTInductor ({COMPILED}), too; suppressed becomes detector")
     add_json(parser)
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ...deploy import detector_parts
-from ...quantization.export import ParityError, find_runner
+from ...quantization.export import RUNNERS, ParityError, find_runner
 from ...quantization.export import parity as compare_file
 from ...quantization.transform import convert
 from ..arguments import add_evaluation, add_json, add_model, check_json, config_of, judge_of, write_result
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See the package."""
     add_model(parser)
     parser.add_argument("--file", required=True, metavar="FILE", help="ONNX file that was exported of the detector")
-    parser.add_argument("--engine", required=True, metavar="NAME", help="that runs the file")
+    parser.add_argument("--engine", required=True, metavar="NAME", help=f"that runs the file: {', '.join(RUNNERS)}")
     add_evaluation(parser, default="noise in the place of images")
     add_json(parser)
 

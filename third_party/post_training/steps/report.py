@@ -12,7 +12,8 @@ FILE = "report.html"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See the package."""
-    parser.add_argument("--json", nargs="+", required=True, metavar="FILE", help="report.json, or results of steps")
+    files = "report.json of tools/quantize.py, or what steps wrote by --json"
+    parser.add_argument("--json", nargs="+", required=True, metavar="FILE", help=files)
     add_out(parser)
 
 

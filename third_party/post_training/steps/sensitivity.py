@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See the package."""
     add_model(parser, "quantized")
     add_evaluation(parser)
-    parser.add_argument("--images", type=int, default=16, metavar="N", help="that the loss is measured on")
+    parser.add_argument("--images", type=int, default=16, metavar="N", help="that the loss is measured on; default: 16")
     add_json(parser)
 
 
