@@ -11,6 +11,7 @@ from ..quantizers.quantizer import Quantizer
 from ..spec.choices import check_choice
 from ..spec.names import NamePattern
 from ..spec.roles import Role
+from ..transform.access import quantizers
 from .batches import Run, call_model
 from .collect import collect
 from .input_range import InputRange
@@ -106,6 +107,14 @@ def set_ranges(
         chosen = next((o for p, o in reversed(patterns) if any(map(p.matches, names))), "mse")
         rows.append(apply_observer(names, quantizer, found, chosen, context))
     return rows
+
+
+def check_calibrated(model: nn.Module) -> None:
+    """Raise a ValueError that names the activations without a range, if there are any."""
+    found = ((name, q) for name, q in quantizers(model) if q.role is Role.ACTIVATION)
+    missing = [name for name, q in found if q.enabled and not q.initialized]
+    if missing:
+        raise ValueError(f"calibrate the model before reconstruction; no range yet: {', '.join(missing)}")
 
 
 def layers_of_quantizers(model: nn.Module) -> dict[Quantizer, list[str]]:

@@ -7,7 +7,7 @@ from ..spec.names import NamePattern
 from ..spec.quant_spec import GRANULARITIES
 
 RANGE_METHODS = ("minmax", "mse")
-RECONSTRUCTIONS = ("adaround", "brecq")
+RECONSTRUCTIONS = ("adaround", "brecq", "gptq")
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,13 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class ReconstructionSettings:
-    """Rounding of weights learned from the outputs of layers or blocks.
+    """Rounding of weights by what layers or blocks give.
 
     Attributes:
         enabled: whether it is done.
-        method: "adaround" layer by layer (arXiv 2004.10568) or "brecq" block by block (arXiv 2102.05426).
-        iterations: steps of the optimizer for each.
+        method: "gptq" layer by layer by linear algebra (arXiv 2210.17323), biases with it; learned are "adaround",
+            layer by layer (arXiv 2004.10568), and "brecq", block by block (arXiv 2102.05426).
+        iterations: steps of the optimizer for each layer or block that learns.
         batches: of the calibration set that are used; 0 for all.
         drop: share of activations that stay in floating point while learning (QDrop, arXiv 2203.05740); 0 for none.
 

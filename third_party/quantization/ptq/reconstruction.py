@@ -1,6 +1,6 @@
 """Weights rounded so that blocks give what they gave in floating point."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
@@ -9,10 +9,10 @@ from torch import nn
 
 from ..quantizers.quantizer import Quantizer
 from ..spec.names import NamePattern
-from ..transform.access import quantizers
 from .batches import Run, call_model, first_batch
 from .block_learner import BlockLearner, Sample
 from .blocks import Block, find_blocks
+from .calibrate import check_calibrated
 from .captured import capture
 from .float_copy import float_copy
 from .learning import LearningSettings
@@ -65,7 +65,7 @@ def reconstruct(
     """
     settings = settings or LearningSettings()
     example = first_batch(batches)
-    _check_ranges(model)
+    check_calibrated(model)
     model.eval()
     teacher = float_copy(model) if reference is None else reference.eval()
     rows: list[ReconstructionRow] = []
@@ -134,13 +134,3 @@ def _chosen(blocks: Sequence[Block], only: Sequence[str]) -> list[Block]:
         if not any(map(pattern.matches, names)):
             raise ValueError(f"reconstruction: {pattern.text!r} matches no block; blocks are {', '.join(names)}")
     return [block for block in blocks if any(pattern.matches(block.name) for pattern in patterns)]
-
-
-def _check_ranges(model: nn.Module) -> None:
-    missing = [name for name, q in _activations(model) if q.enabled and not q.initialized]
-    if missing:
-        raise ValueError(f"calibrate the model before reconstruction; no range yet: {', '.join(missing)}")
-
-
-def _activations(model: nn.Module) -> Iterator[tuple[str, Quantizer]]:
-    return ((name, q) for name, q in quantizers(model) if q.role.value == "activation")

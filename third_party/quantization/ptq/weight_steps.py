@@ -13,6 +13,7 @@ from ..transform.access import quantizers
 from .batches import Run
 from .bias_correction import correct_biases
 from .collect import collect
+from .compensation import compensate
 from .equalization import equalize
 from .float_copy import float_copy
 from .input_range import InputRange
@@ -74,6 +75,11 @@ def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], ru
         reference = float_copy(model)  # rounded weights no longer show what the model computed before
         with step("reconstruct") as facts:
             some = FirstBatches(batches, settings.batches)
+            if settings.method == "gptq":
+                biases = recipe.steps.bias_correction
+                fitted = compensate(model, some, run, reference=reference, biases=biases)
+                facts["layers"] = [dict(row) for row in fitted]
+                return
             rows = reconstruct(model, some, run, reference=reference, settings=learning_settings(settings))
             facts["blocks"] = [dict(row) for row in rows]
     if recipe.steps.bias_correction:

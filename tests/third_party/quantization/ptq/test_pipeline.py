@@ -89,6 +89,18 @@ def test_learned_rounding_helps_at_low_width(net, batches):
     assert _error(learned, net, batches) < _error(plain, net, batches)
 
 
+@pytest.mark.parametrize("biases", [False, True])
+def test_compensated_rounding_is_a_step_and_leaves_no_bias_to_correct(net, batches, biases):
+    plain, fitted = copy.deepcopy(net), copy.deepcopy(net)
+    low = {"weights": WeightSettings(bits=3), "steps": StepSettings(bias_correction=biases)}
+    post_training_quantize(plain, PTQRecipe(**low), batches)
+    settings = ReconstructionSettings(enabled=True, method="gptq")
+    result = post_training_quantize(fitted, PTQRecipe(reconstruction=settings, **low), batches)
+    steps = {step["step"]: step for step in result.steps}
+    assert steps["reconstruct"]["layers"] and "correct biases" not in steps
+    assert _error(fitted, net, batches) < _error(plain, net, batches)
+
+
 @pytest.fixture
 def uneven():
     torch.manual_seed(0)

@@ -1,0 +1,114 @@
+"""Compensated rounding of whole networks."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from third_party.quantization import QuantConfig, convert, prepare
+from third_party.quantization.modules import QuantLayer
+from third_party.quantization.ptq.calibrate import calibrate
+from third_party.quantization.ptq.compensation import compensate
+from third_party.quantization.ptq.weight_ranges import folded_factor
+from third_party.quantization.spec import AQDSpec, MinMaxSpec
+
+from .small import calibrated, error, float_output, images, prepared, separable
+
+
+@pytest.mark.parametrize("batch_norm", ["float", "fold"])
+@pytest.mark.parametrize("bits", [3, 4])
+def test_outputs_of_other_images_are_nearer(batch_norm, bits):
+    model = calibrated(separable(), bits, batch_norm=batch_norm)
+    for layer in model:
+        layer.input_quantizer.set_enabled(False)  # rounded activations at 3 bits drown what weights do
+    x = images(1, seed=5)[0]
+    wanted = float_output(model, x)
+    before = error(model, wanted, x)
+    rows = compensate(model, images(8))
+    assert error(model, wanted, x) < 0.7 * before
+    assert [row["name"] for row in rows] == ["0", "1", "2", "3"]
+    assert all(row["after"] <= row["before"] and row["after"] > -1e-6 for row in rows)
+    assert any(row["kept"] for row in rows)
+
+
+def test_rounded_activations_are_made_up_for():
+    model = calibrated(separable(), 4)
+    x = images(1, seed=5)[0]
+    wanted = float_output(model, x)
+    weights_alone, both = copy.deepcopy(model), model
+    for layer in weights_alone:
+        layer.input_quantizer.set_enabled(False)
+    compensate(weights_alone, images(8))
+    for layer in weights_alone:
+        layer.input_quantizer.set_enabled(True)
+    compensate(both, images(8))
+    assert error(both, wanted, x) < error(weights_alone, wanted, x)
+
+
+def test_weights_are_at_their_levels_and_stay_there():
+    model = calibrated(separable(), 4)
+    compensate(model, images())
+    for layer in model:
+        weight = layer.prepared_weight(folded_factor(layer))
+        torch.testing.assert_close(layer.weight_quantizer(weight), weight, rtol=1e-5, atol=1e-6)
+        assert layer.weight_quantizer.frozen
+    x = images(1, seed=5)[0]
+    with torch.no_grad():
+        open_output = model(x)
+        convert(model)
+        torch.testing.assert_close(model(x), open_output, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_channels_have_the_mean_they_had():
+    model = calibrated(separable(nn.Identity), 3)
+    batches = images(4)
+    wanted = torch.cat([float_output(model, x) for x in batches]).mean((0, 2, 3))
+    plain = copy.deepcopy(model)
+    compensate(plain, batches, biases=False)
+    compensate(model, batches)
+    errors = [(torch.cat([m(x) for x in batches]).mean((0, 2, 3)) - wanted).abs().max() for m in (model, plain)]
+    assert errors[0] < 1e-4 < errors[1]
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Conv2d(3, 3, 3, padding=1)
+        self.up = nn.ConvTranspose2d(3, 2, 2)
+        self.unused = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return self.up(self.shared(torch.relu(self.shared(x))))
+
+
+def test_shared_layers_count_once_and_others_stay():
+    torch.manual_seed(0)
+    model = Twice().eval()
+    weight = MinMaxSpec(bits=3, granularity="channel")
+    prepare(model, QuantConfig(weight=weight, activation=MinMaxSpec(bits=8, symmetric=False)))
+    calibrate(model, images(), "minmax")
+    model.unused.input_quantizer.set_enabled(False)
+    before = {name: layer.weight.clone() for name, layer in model.named_modules() if isinstance(layer, QuantLayer)}
+    rows = compensate(model, images())
+    assert [row["name"] for row in rows] == ["shared"]
+    assert not torch.equal(model.shared.weight, before["shared"])
+    assert torch.equal(model.up.weight, before["up"]) and torch.equal(model.unused.weight, before["unused"])
+
+
+def test_interval_grids_have_levels_of_their_own():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3)).eval()
+    prepare(model, QuantConfig(weight=AQDSpec(bits=2, granularity="channel", grid="interval"), activation=None))
+    compensate(model, images())
+    levels = model[0].weight_quantizer.grid().levels()
+    distance = (model[0].weight.flatten(1)[:, :, None] - levels[:, None, :]).abs().amin(2)
+    assert distance.max() < 1e-6
+
+
+def test_data_and_ranges_that_are_missing_are_told():
+    with pytest.raises(ValueError, match="calibration set is empty"):
+        compensate(calibrated(separable()), [])
+    with pytest.raises(ValueError, match="calibrate the model before.*0.input_quantizer"):
+        compensate(prepared(separable()), images())
