@@ -80,3 +80,39 @@ def test_onnx_runtime_adds_and_convolves_with_integers_in_front_of_relus(files, 
     assert "Relu" not in kinds and "QLinearAdd" in kinds
     # The last ones give outputs in float.
     assert kinds.count("QLinearConv") == 4 and kinds.count("Conv") + kinds.count("FusedConv") == 2
+
+
+class Dense(nn.Module):
+    """A head that two levels share, whose map of predictions becomes rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, 2, 1)
+        self.tower, self.last = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 6, 1)
+
+    def forward(self, x):
+        fine = self.stem(x).relu()
+        maps = [self.last(self.tower(y).relu()) for y in (fine, self.down(fine).relu())]
+        return tuple(y.view(y.shape[0], 2, 3, *y.shape[2:]).permute(0, 3, 4, 1, 2).flatten(1, 3) for y in maps)
+
+
+@pytest.mark.parametrize("symmetric", (False, True))
+def test_openvino_fuses_biases_that_levels_share(symmetric, tmp_path):
+    """In symmetric networks it left out the first layer's bias, with rows of the batch's and the map's own size."""
+    pytest.importorskip("openvino")
+    torch.manual_seed(0)
+    net = converted(Dense(), config(symmetric=symmetric, nonlinear=None), images(4))
+    program = trace(net, (images(),), SIZES)
+    path = to_onnx(program, tmp_path / "a.onnx", input_names=["x"], output_names=["a", "b"], target="openvino")
+    session = find_runner("openvino").load(path, threads=1)
+    x = images(3, 40, 48, seed=4)
+    for given, expected in zip(session.run([x.numpy()]), simulate(program, (x,))[0], strict=True):
+        wanted = expected.numpy()
+        assert np.square(given - wanted).mean() < 1e-4 * np.square(wanted).mean()
+    layers = [layer.get_rt_info() for layer in session.compiled.get_runtime_model().get_ordered_ops()]
+    kinds = collections.Counter(info["layerType"].astype(str) for info in layers)
+    assert (kinds["Convolution"], kinds["FakeQuantize"], kinds["Eltwise"]) == (6, 1, 0)
+    integer = [
+        info["outputPrecisions"].astype(str) for info in layers if info["layerType"].astype(str) == "Convolution"
+    ]
+    assert sorted(integer) == ["f32"] * 2 + ["u8"] * 4

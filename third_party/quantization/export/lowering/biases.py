@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .editing import Editor, numbers
+from .placement import following
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,6 +31,27 @@ def keep_biases_in_range(editor: Editor) -> int:
             continue
         changed += _coarsen(editor, x, weight, np.abs(numbers(bias)))
     return changed
+
+
+def add_biases(editor: Editor) -> int:
+    """Write constant biases as additions behind the convolutions, each with a constant of its own. Returns how many."""
+    added = 0
+    for node in list(editor.graph):
+        if node.op_type not in ("Conv", "ConvTranspose") or len(node.inputs) < 3:
+            continue
+        bias, out = node.inputs[2], node.outputs[0]
+        if bias is None or not bias.is_initializer() or out.shape is None:
+            continue
+        row = numbers(bias).reshape(1, -1, *[1] * (len(out.shape) - 2))
+        node.resize_inputs(2)
+        uses, place = list(out.uses()), following(editor.graph, node)
+        wanted = editor.constant(f"{bias.name}.row", row)
+        total = editor.before(place, "Add", [out, wanted], f"{out.name}.biased", out)
+        for use in uses:
+            use.node.replace_input_with(use.idx, total)
+        editor.let_output_be(out, total)
+        added += 1
+    return added
 
 
 def _restored(value: "ir.Value | None") -> "ir.Node | None":

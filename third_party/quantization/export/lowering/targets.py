@@ -20,6 +20,9 @@ class Target:
             that the engine sees them between a DequantizeLinear and a QuantizeLinear and does them with integers.
         repeat_signed: so with INT8 activations, for the sake of ONNX Runtime: behind such a step it adds the two nodes
             by itself, and those it makes invalid for INT8 (1.31 on x86-64), so that the file would not load.
+        added_biases: biases are additions behind the convolutions, for the sake of OpenVINO (2026.4): it does not fuse
+            a convolution's own bias if layers share it, as heads over several levels do, and computes the layer wrongly
+            if a shape behind is made of the batch's size and of sides of feature maps.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Target:
     widen_weights: bool = False
     repeat_after_moves: bool = False
     repeat_signed: bool = False
+    added_biases: bool = False
 
 
 TARGETS: dict[str, Target] = {
@@ -37,7 +41,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("generic", packed_activations=True, repeat_signed=True),
         Target("onnxruntime", unsigned_activations=True, clip_codes=True, widen_weights=True, repeat_after_moves=True),
-        Target("openvino", widen_weights=True),
+        Target("openvino", widen_weights=True, added_biases=True),
         Target("tensorrt", symmetric_activations=True),
     )
 }

@@ -11,7 +11,7 @@ from ..landmarks import landmark_names
 from ..nodes import tensor_names
 from ..packages import need
 from .activations import lower_activation
-from .biases import keep_biases_in_range
+from .biases import add_biases, keep_biases_in_range
 from .editing import Editor
 from .neighbours import ask_codes_for_shapes, clip_codes_by_relu
 from .norms import fold_norms
@@ -112,6 +112,8 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
         ask_codes_for_shapes(editor)  # first: a ReLU has no other reader then
         clip_codes_by_relu(editor)
     keep_biases_in_range(editor)
+    if target.added_biases:
+        add_biases(editor)
     _drop_unused(graph)
 
 
