@@ -6,6 +6,7 @@ from .prediction import ExportedDetector, TorchSession, pixel_batch, predict
 from .registry import detector_parts, register_parts
 from .selection import PaddedDetections
 from .suppression import suppress
+from .tracing import traced_form
 
 __all__ = [
     "DetectorParts",
@@ -17,4 +18,5 @@ __all__ = [
     "predict",
     "register_parts",
     "suppress",
+    "traced_form",
 ]

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..quantization.export import Tolerance, compile_package, trace
+from ..quantization.export import Tolerance, compile_package
 from ..quantization.export.nodes import fake_quantizations
 from .parts import DetectorParts
+from .tracing import traced_form
 
 _FORMS = ("dense", "detector")
 _FLOAT_TOLERANCE = 1e-3
@@ -66,7 +67,7 @@ def compile_form(parts: DetectorParts, form: str, path: str | Path, *, tolerance
     """
     if form not in _FORMS:
         raise ValueError(f"form {form!r} is not compiled, only {', '.join(_FORMS)}: suppression is not")
-    program = trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
+    program = traced_form(parts, form)
     try:
         compile_package(program, path)
     except RuntimeError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from ..deploy import DetectorParts
-from ..quantization.export import TARGETS, Finding, errors, lint, save_program, to_onnx, trace
+from ..quantization.export import TARGETS, Finding, errors, lint, save_program, to_onnx
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +31,6 @@ def check_targets(targets: Sequence[str]) -> None:
         raise ValueError(f"a target must be one of {', '.join(TARGETS)}, got {given}")
 
 
-def traced_form(parts: DetectorParts, form: str) -> ExportedProgram:
-    """A form of a detector as a program; number, height and width of the images stay free.
-
-    Raises:
-        ValueError: an unknown form, layers that are not converted, levels that Q/DQ nodes cannot carry, or code that
-            torch.export does not take.
-    """
-    logger.info("Export: tracing %s, form %s ...", parts.name, form)
-    module, example, sizes = parts.form(form), parts.example(form), parts.dynamic_shapes(form)
-    try:
-        return trace(module, example, sizes)
-    except RuntimeError as error:  # all that torch.export raises is one
-        logger.warning("torch.export: %s", error)  # says where, on many lines
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"{parts.name}, form {form}, cannot be traced by torch.export: {reason}") from error
-
-
 def write_program(program: ExportedProgram, folder: Path) -> dict[str, Any]:
     """Write ``model.pt2``; returns its name, target and size in bytes."""
     return described(save_program(program, folder / PROGRAM), "torch")
@@ -59,7 +42,7 @@ def write_targets(
     """Write an ONNX file for each target.
 
     Args:
-        program: from :func:`traced_form`.
+        program: from :func:`~third_party.deploy.traced_form`.
         parts: of the same detector.
         form: that was traced.
         folder: to write to.

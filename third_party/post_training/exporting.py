@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..deploy import DetectorParts, ExportedDetector, detector_parts
+from ..deploy import DetectorParts, ExportedDetector, detector_parts, traced_form
 from ..quantization.export import Runner
 from .comparing import comparison_inputs, file_parity
 from .evaluation import agreement
-from .exported_files import described, file_name, traced_form, write_program, write_targets
+from .exported_files import described, file_name, write_program, write_targets
 from .judge import Judge
 from .options import Request
 from .reference import integer_reference

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..deploy import DetectorParts
-from ..quantization.export import Tolerance, compare, trace
+from ..deploy import DetectorParts, traced_form
+from ..quantization.export import Tolerance, compare
 from ..quantization.export.nodes import tensor_names
 from ..quantization.integer import IntegerLoweringError, compile_program
 
@@ -39,7 +39,7 @@ def integer_reference(
     Raises:
         ParityError: integers leave the tolerance.
     """
-    traced = trace(parts.form("dense"), parts.example("dense"), parts.dynamic_shapes("dense"))
+    traced = traced_form(parts, "dense")
     try:
         program = compile_program(traced)
     except IntegerLoweringError as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from third_party.deploy import DetectorParts, detector_parts
-from third_party.quantization.export import to_onnx, trace
+from third_party.deploy import DetectorParts, detector_parts, traced_form
+from third_party.quantization.export import to_onnx
 
 from .detectors import detector
 
@@ -17,7 +17,7 @@ def exported(name: str, form: str) -> tuple[nn.Module, DetectorParts, Path]:
     """A detector of ``detectors.BUILDERS``, its parts, and its file of a form."""
     model = detector(name)
     parts = detector_parts(model)
-    program = trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
+    program = traced_form(parts, form)
     path = Path(_folder().name) / f"{name}_{form}.onnx"
     to_onnx(program, path, input_names=parts.input_names, output_names=parts.output_names(form) or ())
     return model, parts, path

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from third_party.convert_to_quantization import quantize_model
-from third_party.deploy import detector_parts, pixel_batch
-from third_party.quantization.export import find_runner, parity, to_onnx, trace
+from third_party.deploy import detector_parts, pixel_batch, traced_form
+from third_party.quantization.export import find_runner, parity, to_onnx
 from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
 
@@ -29,7 +29,7 @@ def exported(tmp_path_factory):
     model.backbone.down = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(WIDTH, WIDTH, 1)).eval()
     post_training_quantize(model, PTQRecipe.from_mapping(RECIPE), [pictures()], prepare_model=quantize_model)
     parts = detector_parts(model)
-    program = trace(parts.form("dense"), parts.example("dense"), parts.dynamic_shapes("dense"))
+    program = traced_form(parts, "dense")
     names = [f"output_{i}" for i in range(len(program.graph_signature.user_outputs))]
     path = tmp_path_factory.mktemp("generic") / "model.onnx"
     to_onnx(program, path, input_names=["pixels"], output_names=names, target="generic")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from third_party.convert_to_quantization import quantize_model
-from third_party.deploy import detector_parts, pixel_batch
-from third_party.quantization.export import find_runner, parity, to_onnx, trace
+from third_party.deploy import detector_parts, pixel_batch, traced_form
+from third_party.quantization.export import find_runner, parity, to_onnx
 from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
 
@@ -27,7 +27,7 @@ def test_the_gate_lets_a_symmetric_detector_pass(tmp_path):
     parts = detector_parts(model)
     pixels, _ = pixel_batch(parts, pictures())
     for form in ("detector", "suppressed"):
-        program = trace(parts.form(form), parts.example(form), parts.dynamic_shapes(form))
+        program = traced_form(parts, form)
         path = tmp_path / f"{form}.onnx"
         to_onnx(program, path, input_names=["pixels"], output_names=parts.output_names(form), target="openvino")
         report = parity(program, path, find_runner("openvino"), [(pixels,)])

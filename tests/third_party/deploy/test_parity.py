@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from third_party.convert_to_quantization import quantize_model
-from third_party.deploy import detector_parts, pixel_batch
-from third_party.quantization.export import ParityError, find_runner, parity, to_onnx, trace
+from third_party.deploy import detector_parts, pixel_batch, traced_form
+from third_party.quantization.export import ParityError, find_runner, parity, to_onnx
 from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
 
@@ -27,7 +27,7 @@ class Exported:
         recipe = PTQRecipe.from_mapping(RECIPE)
         post_training_quantize(model, recipe, [pictures()], prepare_model=quantize_model)
         parts = detector_parts(model)
-        self.program = trace(parts.form("suppressed"), parts.example("suppressed"), parts.dynamic_shapes("suppressed"))
+        self.program = traced_form(parts, "suppressed")
         self.path = folder / f"{name}.onnx"
         names = parts.output_names("suppressed")
         to_onnx(self.program, self.path, input_names=parts.input_names, output_names=names, target="onnxruntime")

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from third_party.deploy import DetectorParts, detector_parts
+from third_party.deploy import DetectorParts, detector_parts, traced_form
 from third_party.post_training import DetectionBatches, calibrate_detector
-from third_party.post_training.exported_files import traced_form, write_onnx
+from third_party.post_training.exported_files import write_onnx
 from third_party.quantization.ptq.recipe import PTQRecipe
 from third_party.quantization.transform import convert
 

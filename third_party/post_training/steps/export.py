@@ -3,12 +3,12 @@
 import argparse
 from typing import Any
 
-from ...deploy import detector_parts
+from ...deploy import detector_parts, traced_form
 from ...deploy.compiled import compile_form
 from ...quantization.export import TARGETS
 from ...quantization.transform import convert
 from ..arguments import add_json, add_model, add_out, check_json, config_of, write_result
-from ..exported_files import check_targets, described, traced_form, write_program, write_targets
+from ..exported_files import check_targets, described, write_program, write_targets
 from ..models import describe, load_detector, quantization_of
 from ..output import check_writable, whole_folder
 from ..tables import print_files_and_warnings

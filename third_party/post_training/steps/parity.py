@@ -3,13 +3,12 @@
 import argparse
 from pathlib import Path
 
-from ...deploy import detector_parts
+from ...deploy import detector_parts, traced_form
 from ...quantization.export import RUNNERS, ParityError, find_runner
 from ...quantization.export import parity as compare_file
 from ...quantization.transform import convert
 from ..arguments import add_evaluation, add_json, add_model, check_json, config_of, judge_of, write_result
 from ..comparing import comparison_inputs, form_of_file, parity_facts
-from ..exported_files import traced_form
 from ..models import describe, load_detector, quantization_of
 from ..tables import parity_table
 
