@@ -23,8 +23,8 @@ class Target:
         added_biases: biases are additions behind the convolutions, for the sake of OpenVINO (2026.4): it does not fuse
             a convolution's own bias if layers share it, as heads over several levels do, and computes the layer wrongly
             if a shape behind is made of the batch's size and of sides of feature maps: input, QuantizeLinear and
-            DequantizeLinear, Conv with bias, the two again, Conv, Reshape to (batch, 2, -1, height, width). ONNX Runtime
-            in turn wants the bias within the convolution, so that a generic file can be wrong in OpenVINO.
+            DequantizeLinear, Conv with bias, the two again, Conv, Reshape to (batch, 2, -1, height, width). ONNX
+            Runtime in turn wants the bias within the convolution, so that a generic file can be wrong in OpenVINO.
     """
 
     name: str
