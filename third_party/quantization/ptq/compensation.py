@@ -1,40 +1,27 @@
 """Layer by layer, weights rounded so that each layer gives what it gave in floating point."""
 
 import logging
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..grids.grid import broadcast
 from ..modules import QuantLayer
-from ..modules.norms import running_affine, split_norm
-from ..quantizers.affine import AffineQuantizer
-from .adaround import can_learn_rounding, put_weight
 from .batches import Run, call_model, first_batch
-from .bias_correction import bias_of
 from .calibrate import check_calibrated
 from .captured import capture
 from .float_copy import float_copy
-from .gptq import LevelRounding, gptq, squared_error
-from .input_moments import InputMoments, has_patches, patches
+from .input_moments import InputMoments
+from .layer_fit import CompensationRow, by_group, can_fit, fit, seen_by
+from .paused_runs import PausedRun, held_bytes, paused_runs
 from .weight_ranges import folded_factor
 
 logger = logging.getLogger(__name__)
 
-_LARGEST = 8192
+_THREADS = 1024
 _POSITIONS, _POSITIONS_EACH = 16384, 8
-
-
-class CompensationRow(TypedDict):
-    """A layer: its name, its output's error before and after, as shares of the output's power, and which was kept."""
-
-    name: str
-    before: float
-    after: float
-    kept: bool
 
 
 @torch.no_grad()
@@ -46,12 +33,15 @@ def compensate(
     reference: nn.Module | None = None,
     biases: bool = True,
     damping: float = 0.01,
+    memory: int = 4 * 2**30,
 ) -> list[CompensationRow]:
     """Round weights by :func:`gptq`, layer by layer in the order in which the model runs them.
 
     Each layer's levels are fitted on what the quantized layers before it really pass on, to what the layer gives in
-    floating point. There is nothing to learn: a layer takes a run of the model up to it, quantized and in floating
-    point, and some linear algebra. Afterwards weights *are* at the levels, as after :func:`reconstruct`.
+    floating point. There is nothing to learn: all batches run at once, each stopping in front of every layer until
+    that is rounded, so that the data take one run, quantized and in floating point, whatever the number of layers.
+    Layers that run several times take runs of their own. Afterwards weights *are* at the levels, as after
+    :func:`reconstruct`.
 
     Args:
         model: prepared, ranges of weights and activations set; changed in place, and in evaluation mode afterwards.
@@ -62,6 +52,7 @@ def compensate(
         biases: put the mean error that is left into the biases, and fit the rest. It replaces bias correction, which
             looks at weights alone: these here make up for what clipped activations lose, too.
         damping: as in :func:`gptq`.
+        memory: bytes that runs may hold that wait in front of a layer; fewer batches are used where all do not fit.
 
     Returns:
         a row for each layer that was tried. Left as they are: layers that are neither convolutions nor linear, whose
@@ -71,39 +62,77 @@ def compensate(
         ValueError: no batch, or activations without a range.
     """
     example = first_batch(batches)
-    count = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
     check_calibrated(model)
     model.eval()
     teacher = float_copy(model) if reference is None else reference.eval()
     calls = _calls(model, example, run)
+    some = _as_many_as_fit(batches, held_bytes(model, lambda: run(model, example)), memory)
+    order = {name: number for number, name in enumerate(name for name in calls if can_fit(model.get_submodule(name)))}
     rows: list[CompensationRow] = []
-    for number, (name, often) in enumerate(calls.items()):
-        layer, twin = model.get_submodule(name), teacher.get_submodule(name)
-        assert isinstance(layer, QuantLayer) and isinstance(twin, QuantLayer)
-        if not (can_learn_rounding(layer) and has_patches(layer)):
-            continue
-        inputs = layer.weight[0].numel()
-        if inputs > _LARGEST:
-            continue
-        positions = max(_POSITIONS, _POSITIONS_EACH * inputs)
-        moments = InputMoments(
-            _by_group(layer, layer.prepared_weight(folded_factor(layer))), positions // (count * often) + 1
-        )
-        for batch in batches:
-            quantized = capture(model, layer, [batch], run, often, outputs=False)
-            exact = capture(teacher, twin, [batch], run, often, outputs=False)
-            for q, f in zip(quantized, exact, strict=True):
-                moments.add(_seen_by(layer, q.args[0]), _seen_by(twin, f.args[0]))
-        rows.append(_fit(name, layer, moments, biases, damping))
-        logger.info(
-            "Rounding %d of %d, %s: error %.4f -> %.4f",
-            number + 1,
-            len(calls),
-            name,
-            rows[-1]["before"],
-            rows[-1]["after"],
-        )
+    with (
+        paused_runs(model, [partial(run, model, batch) for batch in some], order) as quantized,
+        paused_runs(teacher, [partial(run, teacher, batch) for batch in some], order) as exact,
+    ):
+        pairs = [(_Follower(q, order), _Follower(f, order)) for q, f in zip(quantized, exact, strict=True)]
+        for name in order:
+            layer, twin = model.get_submodule(name), teacher.get_submodule(name)
+            assert isinstance(layer, QuantLayer) and isinstance(twin, QuantLayer)
+            weight = by_group(layer, layer.prepared_weight(folded_factor(layer)))
+            positions = max(_POSITIONS, _POSITIONS_EACH * weight.shape[2])
+            moments = InputMoments(weight, positions // (len(some) * calls[name]) + 1)
+            if calls[name] > 1:  # its later inputs come from later layers
+                inputs = _captured(model, teacher, name, calls[name], some, run)
+            else:
+                inputs = _waiting(pairs, name)
+            for q, f in inputs:
+                moments.add(seen_by(layer, q), seen_by(twin, f))
+            rows.append(fit(name, layer, moments, biases, damping))
+            shown = (len(rows), len(order), name, rows[-1]["before"], rows[-1]["after"])
+            logger.info("Rounding %d of %d, %s: error %.4f -> %.4f", *shown)
     return rows
+
+
+class _Follower:
+    """A run that is taken from layer to layer, in an order that all runs share."""
+
+    def __init__(self, run: PausedRun, order: dict[str, int]) -> None:
+        self._run, self._order = run, order
+        self._stop = run.advance()
+
+    def at(self, name: str) -> Tensor | None:
+        """The input of a layer, the run waiting in front of it; None if the run does not come by."""
+        while self._stop is not None and self._order[self._stop.name] < self._order[name]:
+            self._stop = self._run.advance()
+        return self._stop.args[0] if self._stop is not None and self._stop.name == name else None
+
+
+def _waiting(pairs: list[tuple[_Follower, _Follower]], name: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs of a layer, quantized and exact, of all runs that come by."""
+    for quantized, exact in pairs:
+        q, f = quantized.at(name), exact.at(name)
+        if q is not None and f is not None:
+            yield q, f
+
+
+def _captured(
+    model: nn.Module, teacher: nn.Module, name: str, calls: int, batches: list[Any], run: Run
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs of all calls of a layer, quantized and exact, from runs of their own."""
+    for batch in batches:
+        quantized = capture(model, model.get_submodule(name), [batch], run, calls, outputs=False)
+        exact = capture(teacher, teacher.get_submodule(name), [batch], run, calls, outputs=False)
+        yield from ((q.args[0], f.args[0]) for q, f in zip(quantized, exact, strict=True))
+
+
+def _as_many_as_fit(batches: Iterable[Any], bytes_each: int, memory: int) -> list[Any]:
+    """Batches evenly spread over all, as many as can wait at once, each in two runs."""
+    count = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
+    most = min(memory // (2 * max(bytes_each, 1)), _THREADS // (2 * torch.get_num_threads()))
+    wanted = max(1, min(count, most))
+    if wanted < count:
+        logger.warning("Rounding uses %d of %d batches, as many as fit into %d MiB", wanted, count, memory >> 20)
+    chosen = {number * count // wanted for number in range(wanted)}
+    return [batch for number, batch in enumerate(batches) if number in chosen]
 
 
 def _calls(model: nn.Module, example: Any, run: Run) -> dict[str, int]:
@@ -124,57 +153,3 @@ def _calls(model: nn.Module, example: Any, run: Run) -> dict[str, int]:
         for handle in handles:
             handle.remove()
     return calls
-
-
-def _seen_by(layer: QuantLayer, x: Tensor) -> Tensor:
-    """The patches that the layer's weight gets."""
-    x = layer.scaled_input(x)
-    return patches(layer, x if layer.input_quantizer is None else layer.input_quantizer(x))
-
-
-def _by_group(layer: QuantLayer, weight: Tensor) -> Tensor:
-    """A weight as ``Tensor[G, N, K]``: groups, outputs of each, inputs of each."""
-    groups = int(getattr(layer, "groups", 1))
-    return weight.reshape(groups, weight.shape[0] // groups, -1).double()
-
-
-def _fit(name: str, layer: QuantLayer, moments: InputMoments, biases: bool, damping: float) -> CompensationRow:
-    quantizer = layer.weight_quantizer
-    assert isinstance(quantizer, AffineQuantizer)
-    weight = layer.prepared_weight(folded_factor(layer)).float()
-    if not quantizer.initialized:
-        quantizer(weight)
-    split = partial(_by_group, layer)
-    step = split(broadcast(quantizer.step(), weight, quantizer.axis).expand_as(weight))
-    zero = split(broadcast(quantizer.zero().round(), weight, quantizer.axis).expand_as(weight))
-    zero = zero - 0.5 * quantizer.levels.half
-    rounding = LevelRounding(step, zero, quantizer.levels.low, quantizer.levels.high)
-    shift = _bias_factor(layer) if biases else None
-    second, cross = moments.second(centred=shift is not None)
-    exact, nearest = split(weight), split(quantizer(weight))
-    fitted = gptq(exact, second, cross, rounding, damping=damping)
-    power = max(moments.power(centred=shift is not None), 1e-30)
-    before, after = (squared_error(levels, exact, second, cross) / power + 1 for levels in (nearest, fitted))
-    kept = after < before
-    levels = fitted if kept else nearest
-    put_weight(layer, levels.float().reshape(weight.shape))
-    quantizer.set_frozen(True)
-    if shift is not None:
-        q, f = moments.means()
-        bias = bias_of(layer)
-        assert bias is not None
-        error = (exact @ f[:, :, None] - levels @ q[:, :, None]).reshape(-1)
-        bias.add_((error * shift).to(bias.dtype))
-    return CompensationRow(name=name, before=before, after=after, kept=kept)
-
-
-def _bias_factor(layer: QuantLayer) -> Tensor | None:
-    """What an error of the weighted sum is in units of the layer's bias; None where no bias can take it."""
-    if bias_of(layer) is None:
-        return None
-    norm, _ = split_norm(layer.norm)
-    if norm is None:
-        return None if layer.norm is not None else torch.ones((), dtype=torch.double)
-    if layer.options.batch_norm == "fold":
-        return torch.ones((), dtype=torch.double)
-    return running_affine(norm, layer.out_channels_of(layer.weight))[0].double()
