@@ -7,7 +7,7 @@ from ..spec.names import NamePattern
 from ..spec.quant_spec import GRANULARITIES
 
 RANGE_METHODS = ("minmax", "mse")
-RECONSTRUCTIONS = ("adaround", "brecq", "gptq")
+RECONSTRUCTIONS = ("gptq", "adaround", "brecq")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ReconstructionSettings:
     """
 
     enabled: bool = False
-    method: str = "brecq"
+    method: str = "gptq"
     iterations: int = 1000
     batches: int = 0
     drop: float = 0.5

@@ -1,5 +1,6 @@
 """Weights rounded so that blocks give what they gave in floating point."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
 from itertools import islice
@@ -16,6 +17,8 @@ from .calibrate import check_calibrated
 from .captured import capture
 from .float_copy import float_copy
 from .learning import LearningSettings
+
+logger = logging.getLogger(__name__)
 
 
 class ReconstructionRow(TypedDict):
@@ -71,7 +74,8 @@ def reconstruct(
     rows: list[ReconstructionRow] = []
     fixed: set[Quantizer] = set()
     blocks = find_blocks(model, lambda: run(model, example), largest=settings.largest, names=names)
-    for block in blocks if only is None else _chosen(blocks, only):
+    chosen = blocks if only is None else _chosen(blocks, only)
+    for block in chosen:
         learner = BlockLearner(block.module, settings, fixed)
         learner.install()
         try:
@@ -81,6 +85,8 @@ def reconstruct(
             learner.swap_back()
             raise
         fixed |= set(learner.activations)
+        shown = (len(rows), len(chosen), block.name, rows[-1]["before"], rows[-1]["after"])
+        logger.info("Reconstruction of block %d of %d, %s: error %.3g -> %.3g", *shown)
     return rows
 
 

@@ -36,7 +36,7 @@ def test_a_recipe_is_written_and_read_back():
         ({"WEIGHTS": {"BITS": 1}}, "RECIPE.WEIGHTS: bits must be a number at least 2, at most 16; got 1"),
         ({"ACTIVATIONS": {"OBSERVER": "msee"}}, "observer must be one of .*; got 'msee'. Did you mean mse"),
         ({"STEPS": {"TIES": 1}}, "RECIPE.STEPS: ties must be True or False; got 1"),
-        ({"RECONSTRUCTION": {"METHOD": "gptqq"}}, "method must be one of adaround, brecq, gptq; .*Did you mean gptq"),
+        ({"RECONSTRUCTION": {"METHOD": "gptqq"}}, "method must be one of gptq, adaround, brecq; .*Did you mean gptq"),
         ({"LAYERS": [{"WEIGHT_BITS": 8}]}, r"RECIPE.LAYERS\[0\].NAME: must be given"),
         ({"LAYERS": [{"NAME": "a"}]}, "the choice for 'a' changes nothing"),
         ({"LAYERS": [{"NAME": "a", "KEEP_FLOAT": True, "WEIGHT_BITS": 8}]}, "use either"),
