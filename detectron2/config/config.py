@@ -84,12 +84,18 @@ class CfgNode(_CfgNode):
         return loaded
 
     def merge_from_other_cfg(self, cfg_other: _CfgNode) -> None:
-        """Take over every value of another config. Nothing changes if one of its keys or types is wrong."""
+        """Take over every value of another config. Nothing changes if one of its keys or types is wrong.
+
+        A section that takes new keys leaves all checks to its reader: values may change their type, and sections that
+        are added to it take new keys as well.
+        """
         checked = type(self)(cfg_other)
         _check_keys(checked, self, self, "")
         # yacs stops at the first wrong type, with half of the values taken over: let that happen to a copy.
-        _CfgNode.merge_from_other_cfg(self.clone(), checked)
-        super().merge_from_other_cfg(checked)
+        for target in (self.clone(), self):
+            _drop_other_types(checked, target)
+            _CfgNode.merge_from_other_cfg(target, checked)
+        _open_inner_sections(self)
 
     def merge_from_list(self, cfg_list: list[Any]) -> None:
         """Take over values from alternating keys and values, as on a command line.
@@ -103,26 +109,30 @@ class CfgNode(_CfgNode):
                 f"config overrides come in pairs of key and value, but {len(cfg_list)} were given: {cfg_list}"
             )
         merged: list[Any] = []
-        added: dict[str, Any] = {}
+        added: list[CfgNode] = []
+        trial = self.clone()
         for key, value in zip(map(str, cfg_list[0::2]), cfg_list[1::2], strict=True):
             if key == BASE_KEY:
                 raise KeyError(f"{BASE_KEY} can only be given in a file")
+            decoded = self._decode_cfg_value(value)
+            if _in_open_section(trial, key):
+                added.append(type(self)())
+                # Text goes on as it came, because merging decodes it.
+                set_key(added[-1], key, value if isinstance(decoded, str) else decoded)
+                trial.merge_from_other_cfg(added[-1])
+                continue
             if not has_key(self, key):
-                if _may_add(self, key):
-                    added[key] = self._decode_cfg_value(value)
-                    continue
                 if not (self.key_is_deprecated(key) or self.key_is_renamed(key)):
                     raise KeyError(unknown_key_message(key, _all_keys(self)))
                 merged += [key, value]
                 continue
-            decoded = self._decode_cfg_value(value)
             coerced = coerce_value(key, decoded, get_key(self, key))
             # A value that needs no conversion goes on as it came, because decoding twice could change a string.
             merged += [key, value if coerced is decoded else coerced]
-        _CfgNode.merge_from_list(self.clone(), merged)
+        _CfgNode.merge_from_list(trial, merged)
         super().merge_from_list(merged)
-        for key, value in added.items():
-            set_key(self, key, value)
+        for one in added:
+            self.merge_from_other_cfg(one)
 
     def dump(self, *args: Any, **kwargs: Any) -> str | None:
         """This config as YAML text that :meth:`merge_from_file` reads back; arguments go to ``yaml.safe_dump``.
@@ -152,13 +162,35 @@ def _all_keys(cfg: _CfgNode, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
 
 
-def _may_add(cfg: _CfgNode, full_key: str) -> bool:
-    """Whether the section of a key that does not exist is there and takes new keys."""
-    section = full_key.rpartition(".")[0]
-    if not section or not has_key(cfg, section):
-        return False
-    node = get_key(cfg, section)
-    return isinstance(node, _CfgNode) and node.is_new_allowed()
+def _in_open_section(cfg: _CfgNode, full_key: str) -> bool:
+    """Whether the innermost section of a key that exists takes new keys."""
+    node: Any = cfg
+    for part in full_key.split(".")[:-1]:
+        if part not in node:
+            break
+        node = node[part]
+        if not isinstance(node, _CfgNode):
+            return False
+    return bool(node.is_new_allowed())
+
+
+def _open_inner_sections(cfg: _CfgNode) -> None:
+    """Let sections inside those that take new keys take them, too."""
+    if cfg.is_new_allowed():
+        cfg.set_new_allowed(True)
+        return
+    for value in cfg.values():
+        if isinstance(value, _CfgNode):
+            _open_inner_sections(value)
+
+
+def _drop_other_types(new: _CfgNode, current: _CfgNode) -> None:
+    """Take keys out of sections of ``current`` that take new keys where ``new`` has values of other types."""
+    for key, value in new.items():
+        if isinstance(value, _CfgNode) and isinstance(current.get(key), _CfgNode):
+            _drop_other_types(value, current[key])
+        elif current.is_new_allowed() and key in current and type(value) is not type(current[key]):
+            del current[key]
 
 
 def _check_keys(new: _CfgNode, current: _CfgNode, root: _CfgNode, prefix: str) -> None:

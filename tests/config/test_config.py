@@ -225,3 +225,32 @@ def test_overrides_add_keys_where_a_section_takes_new_ones():
     with pytest.raises(KeyError, match="FIXED.B"):
         cfg.merge_from_list(["OPEN.C", "1", "FIXED.B", "2"])
     assert "C" not in cfg.OPEN
+
+
+def test_sections_that_are_added_to_an_open_one_take_new_keys():
+    cfg = CfgNode({"FIXED": {"A": 1}})
+    cfg.OPEN = CfgNode({"A": 1}, new_allowed=True)
+    cfg.merge_from_list(["OPEN.DEEP.B", "2", "OPEN.DEEP.C", "'3'"])
+    cfg.merge_from_other_cfg(CfgNode({"OPEN": {"DEEP": {"D": 4}, "OTHER": {"E": {"F": 5}}}}))
+    cfg.merge_from_list(["OPEN.OTHER.E.G", 6])
+    assert cfg.OPEN == {"A": 1, "DEEP": {"B": 2, "C": "3", "D": 4}, "OTHER": {"E": {"F": 5, "G": 6}}}
+    for wrong in (["FIXED.DEEP.B", 1], ["OPEN.A.B", 1], ["OPEN.NEW", 1, "OPEN.NEW.B", 1]):
+        with pytest.raises(KeyError, match="Non-existent"):
+            cfg.merge_from_list(wrong)
+    with pytest.raises(ValueError, match="OPEN.DEEP is a section"):
+        cfg.merge_from_list(["OPEN.A", 2, "OPEN.DEEP", 1])
+    assert cfg.OPEN.A == 1 and "NEW" not in cfg.OPEN
+
+
+def test_values_of_open_sections_may_change_their_type():
+    cfg = CfgNode({"FIXED": {"A": "text"}})
+    cfg.OPEN = CfgNode({"A": "text", "B": {"C": None}}, new_allowed=True)
+    cfg.merge_from_list(["OPEN.A", "4", "OPEN.B", "{'C': {'D': 1}}"])
+    assert cfg.OPEN == {"A": 4, "B": {"C": {"D": 1}}}
+    for merge in (
+        lambda: cfg.merge_from_list(["OPEN.A", "other", "FIXED.A", "4"]),
+        lambda: cfg.merge_from_other_cfg(CfgNode({"OPEN": {"A": "other"}, "FIXED": {"A": 4}})),
+    ):
+        with pytest.raises(ValueError, match="FIXED.A"):
+            merge()
+        assert cfg.OPEN.A == 4
