@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -20,6 +20,7 @@ from ..quantization.ptq.alternatives import (
 from ..quantization.ptq.collect import collect
 from ..quantization.ptq.costs import layer_costs
 from ..quantization.ptq.recipe import PTQRecipe
+from ..quantization.ptq.recipe_parts import ReconstructionSettings
 from ..quantization.ptq.search import Assignment, Solver
 from ..quantization.ptq.sensitivity import sensitivity
 from ..quantization.ptq.treatments import alternative_trials, range_setter
@@ -82,10 +83,10 @@ class Choice:
 class RecipeSearch:
     """Looks for the cheapest recipe within a tolerance.
 
-    The recipe as given is measured first. If it keeps the tolerance, layers are made smaller (4-bit weights, cost in
-    bytes) as far as it goes. Otherwise layers that do harm are made safer (ranges by other observers, 16 bits, floating
-    point; cost in operations times bits), as few as are needed. Which ones, the effects on the detection loss say, by
-    dynamic programming; how many, measured AP says, by bisection.
+    The recipe as given is measured first. If it keeps the tolerance, layers are made smaller (4-bit weights, rounded
+    with compensation; cost in bytes) as far as it goes. Otherwise layers that do harm are made safer (ranges by other
+    observers, 16 bits, floating point; cost in operations times bits), as few as are needed. Which ones, the effects
+    on the detection loss say, by dynamic programming; how many, measured AP says, by bisection.
 
     Args:
         model: in floating point; it stays so.
@@ -169,13 +170,21 @@ class RecipeSearch:
                 break
             middle = (low + high) // 2
             found = frontier[middle]
-            recipe = self.recipe.with_layers(*choices_of(found, alternatives))
+            recipe = self._recipe(found, alternatives)
             candidate, _ = self._measure(recipe, found.cost, found.explain("as the recipe says"))
             if candidate.drop <= self.max_drop:
                 best, high = candidate, middle - 1
             else:
                 low = middle + 1
         return best
+
+    def _recipe(self, found: Assignment, alternatives: Sequence[Alternative]) -> PTQRecipe:
+        """The recipe with an assignment; with weights at 4 bits all are rounded with compensation."""
+        recipe = self.recipe.with_layers(*choices_of(found, alternatives))
+        if alternatives is not SMALLER or recipe.reconstruction.enabled:
+            return recipe
+        weights = replace(recipe.weights, ranges="mse")
+        return replace(recipe, weights=weights, reconstruction=ReconstructionSettings(enabled=True))
 
 
 def choose_recipe(

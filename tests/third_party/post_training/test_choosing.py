@@ -7,6 +7,7 @@ import pytest
 from third_party.post_training.choosing import Candidate, RecipeSearch
 from third_party.quantization.ptq.alternatives import OBSERVED, SAFER, SMALLER, USUAL
 from third_party.quantization.ptq.recipe import PTQRecipe
+from third_party.quantization.ptq.recipe_parts import ReconstructionSettings
 from third_party.quantization.ptq.search import Option, Solver
 
 
@@ -43,6 +44,7 @@ def test_as_many_layers_are_made_safer_as_it_takes():
     assert choice.met and search.measure == "bit_operations" and search.alternatives == (*OBSERVED, *SAFER)
     # Three layers bring 3.4 to 0.4, and those whose effect is largest are taken.
     assert sorted(c.name for c in choice.recipe.layers) == ["layer5", "layer6", "layer7"]
+    assert not choice.recipe.reconstruction.enabled
     assert "layer7: A16" in choice.verdict and len(choice.candidates) <= 6
     assert json.loads(json.dumps(choice.to_dict()))["met"] is True
 
@@ -52,6 +54,13 @@ def test_layers_are_made_smaller_as_far_as_it_goes():
     choice = search.run()
     assert choice.met and search.measure == "bytes" and search.alternatives is SMALLER
     assert sorted(c.name for c in choice.recipe.layers) == ["layer0", "layer1"]  # 0.05 + 2 * 0.2
+    assert choice.recipe.reconstruction.enabled and choice.recipe.weights.ranges == "mse"
+
+
+def test_a_reconstruction_that_was_asked_for_stays():
+    search = _Search(drop=0.0, max_drop=0.5)
+    search.recipe = PTQRecipe(reconstruction=ReconstructionSettings(enabled=True, method="brecq"))
+    assert search.run().recipe.reconstruction == search.recipe.reconstruction
 
 
 def test_a_tolerance_that_cannot_be_kept_is_explained():
