@@ -180,8 +180,9 @@ class RecipeSearch:
 
     def _recipe(self, found: Assignment, alternatives: Sequence[Alternative]) -> PTQRecipe:
         """The recipe with an assignment; with weights at 4 bits all are rounded with compensation."""
-        recipe = self.recipe.with_layers(*choices_of(found, alternatives))
-        if alternatives is not SMALLER or recipe.reconstruction.enabled:
+        choices = choices_of(found, alternatives)
+        recipe = self.recipe.with_layers(*choices)
+        if not choices or alternatives is not SMALLER or recipe.reconstruction.enabled:
             return recipe
         weights = replace(recipe.weights, ranges="mse")
         return replace(recipe, weights=weights, reconstruction=ReconstructionSettings(enabled=True))
