@@ -123,8 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     if not os.path.isfile(parsed.config_file):
         parser.error(f"--config-file {parsed.config_file}: there is no such file")
-    cfg = read_config(parsed.config_file, [part for part in parsed.opts if part != "--"])
-    print(describe(cfg, dry_run=parsed.dry_run))
+    try:
+        cfg = read_config(parsed.config_file, [part for part in parsed.opts if part != "--"])
+        print(describe(cfg, dry_run=parsed.dry_run))
+    except (ValueError, KeyError) as mistake:
+        parser.error(str(mistake.args[0]))
 
 
 def describe(cfg: CfgNode, *, dry_run: bool = True) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure exported detectors: latency, throughput, memory, size, each row in a process of its own.
+r"""Measure exported detectors: latency, throughput, memory, size, each row in a process of its own.
 
 Example::
 
@@ -9,6 +9,7 @@ Example::
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from third_party.deploy.benchmark import engines_here, plan, run_in_child
 from third_party.deploy.benchmark_rows import table
 from third_party.deploy.half import to_float16
 from third_party.deploy.parts import InputFacts
+from third_party.post_training.running import run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,8 +60,15 @@ def named_files(texts: list[str]) -> dict[str, Path]:
     return files
 
 
-def main(arguments: list[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 1 after a mistake, which is one line on the error stream."""
+    return run_command(parser(), run, arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what a command line stands for; raises as :func:`plan` and :func:`run_in_child`."""
+    if options.out and not options.out.parent.is_dir():
+        raise FileNotFoundError(f"--out {options.out}: there is no folder {options.out.parent}")
     files = named_files(options.file)
     with tempfile.TemporaryDirectory() as folder:
         if options.float16:
@@ -75,11 +84,14 @@ def main(arguments: list[str] | None = None) -> None:
             images=options.images,
             runs=options.runs,
         )
-        rows = [run_in_child(task) for task in tasks]
+        rows = []
+        for number, task in enumerate(tasks, 1):
+            print(f"{number} of {len(tasks)}: {task.precision} on {task.engine}", file=sys.stderr, flush=True)
+            rows.append(run_in_child(task))
     print(table(rows))
     if options.out:
         options.out.write_text(json.dumps([row.to_dict() for row in rows], indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Files to measure latency on: a YOLO of about 7 million random parameters in float32, and in INT8 for each engine.
+r"""Files to measure latency on: a YOLO of about 7 million random parameters in float32, and in INT8 for each engine.
 
 Usage::
 

@@ -88,8 +88,16 @@ def test_the_table_shows_figures():
     assert all(word in text for word in ("openvino", "int8", "all", "12.3", "15.0", "23.4", "80.0", "3.5"))
 
 
-def test_the_command_checks_its_files():
-    with pytest.raises(ValueError, match="the form is PRECISION=PATH"):
-        benchmark_deploy.main(["--file", "model.onnx"])
-    with pytest.raises(ValueError, match="needs a file called float32"):
-        benchmark_deploy.main(["--file", "int8=model.onnx", "--float16"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--file", "model.onnx"], "the form is PRECISION=PATH"),
+        (["--file", "int8=model.onnx", "--float16"], "needs a file called float32"),
+        (["--file", "int8=missing.onnx"], "no file missing.onnx"),
+        (["--file", "int8=missing.onnx", "--out", "nowhere/rows.json"], "there is no folder nowhere"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(capsys, arguments, message):
+    assert benchmark_deploy.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
