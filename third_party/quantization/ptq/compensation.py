@@ -60,6 +60,7 @@ def compensate(
 
     Raises:
         ValueError: no batch, or activations without a range.
+        FloatingPointError: activations that are NaN or infinite, with the layer's name.
     """
     example = first_batch(batches)
     check_calibrated(model)

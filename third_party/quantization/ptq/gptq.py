@@ -51,9 +51,8 @@ def gptq(
         Q, in the shape of ``weight``.
     """
     sizes = second.diagonal(dim1=1, dim2=2)
-    pull = (damping * sizes.mean(1)).clamp_min(1e-12)[:, None, None]
     order = sizes.mean(0).argsort(descending=True)
-    second = second + pull * torch.eye(second.shape[-1], dtype=second.dtype, device=second.device)
+    second, pull = _positive(second, (damping * sizes.mean(1)).clamp_min(1e-12)[:, None, None])
     target = (weight @ cross.mT + pull * weight)[:, :, order]
     second = second[:, order][:, :, order]
     levels = _one_after_the_other(target, second, rounding, order)
@@ -63,15 +62,25 @@ def gptq(
     return torch.empty_like(levels).index_copy_(2, order, levels)
 
 
-def squared_error(levels: Tensor, weight: Tensor, second: Tensor, cross: Tensor) -> float:
-    """Mean squared error of ``Q q`` against ``W f``, less the mean square of ``W f``, summed over outputs."""
-    return float((levels @ second * levels).sum() - 2 * (levels * (weight @ cross.mT)).sum())
+def squared_errors(levels: Tensor, weight: Tensor, second: Tensor, cross: Tensor) -> Tensor:
+    """Mean squared error of each output of ``Q q`` against ``W f``, less its mean square there, ``Tensor[G, N]``."""
+    return (levels * (levels @ second - 2 * (weight @ cross.mT))).sum(2)
+
+
+def _positive(second: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
+    """``second + pull`` on its diagonal, and the pull, stronger where rounding has left no positive definite matrix."""
+    unit = torch.eye(second.shape[-1], dtype=second.dtype, device=second.device)
+    while bool((failed := torch.linalg.cholesky_ex(second + pull * unit).info > 0).any()):
+        pull = torch.where(failed[:, None, None], 10 * pull, pull)
+    return second + pull * unit, pull
 
 
 def _one_after_the_other(target: Tensor, second: Tensor, rounding: LevelRounding, order: Tensor) -> Tensor:
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(second))
-    rest = target @ inverse  # the best weights, were they free
-    upper = torch.linalg.cholesky(0.5 * (inverse + inverse.mT), upper=True)
+    # second = R R^T with R upper triangular, so that its inverse is U^T U with U = R^-1, without being made.
+    factor = torch.linalg.cholesky(second.flip(1, 2)).flip(1, 2)
+    unit = torch.eye(second.shape[-1], dtype=second.dtype, device=second.device)
+    upper = torch.linalg.solve_triangular(factor, unit, upper=True)
+    rest = (target @ upper.mT) @ upper  # the best weights, were they free
     levels = torch.empty_like(rest)
     columns = order.tolist()
     for begin, end in _spans(len(columns)):

@@ -50,6 +50,7 @@ class InputMoments:
         self._power = 0.0
         self._generator = torch.Generator().manual_seed(seed)
         self._sums: tuple[Tensor, ...] = ()
+        self._origins: tuple[Tensor, ...] = ()
 
     def add(self, quantized: Tensor, exact: Tensor) -> None:
         """Take a call's patches, both ``Tensor[G, K, M]``."""
@@ -58,24 +59,33 @@ class InputMoments:
             drawn = torch.randperm(places, generator=self._generator)[: self._share].to(quantized.device)
             quantized, exact = quantized[:, :, drawn], exact[:, :, drawn]
         q, f = quantized.float(), exact.float()
+        if not self.count:
+            self._origins = q.mean(2), f.mean(2)  # products of what is left do not drown in those of means
+        self._power += float((self._weight.float() @ f).square().sum(dtype=torch.double))
+        q, f = (t - origin[:, :, None] for t, origin in zip((q, f), self._origins, strict=True))
         sums = tuple(t.double() for t in (q @ q.mT, q @ f.mT, q.sum(2), f.sum(2)))
         self._sums = tuple(a + b for a, b in zip(self._sums, sums, strict=True)) if self._sums else sums
-        self._power += float((self._weight.float() @ f).square().sum(dtype=torch.double))
         self.count += q.shape[2]
 
     def means(self) -> tuple[Tensor, Tensor]:
         """Of q and f, each ``Tensor[G, K]``."""
-        return self._sums[2] / self.count, self._sums[3] / self.count
+        q, f = self._origins
+        return self._sums[2] / self.count + q, self._sums[3] / self.count + f
 
     def second(self, *, centred: bool) -> tuple[Tensor, Tensor]:
         """Means of ``q q^T`` and ``q f^T``, each ``Tensor[G, K, K]``; centred: covariances."""
-        own, cross = self._sums[0] / self.count, self._sums[1] / self.count
+        own, cross, q, f = (total / self.count for total in self._sums)
+        own, cross = own - _outer(q, q), cross - _outer(q, f)
         if not centred:
-            return own, cross
-        q, f = self.means()
-        return own - q[:, :, None] * q[:, None, :], cross - q[:, :, None] * f[:, None, :]
+            q, f = self.means()
+            own, cross = own + _outer(q, q), cross + _outer(q, f)
+        return own, cross
 
     def power(self, *, centred: bool) -> float:
         """Mean square of ``W f``, summed over outputs; centred: its variance."""
         mean = self._weight.double() @ self.means()[1][:, :, None]
         return self._power / self.count - float(mean.square().sum()) * centred
+
+
+def _outer(a: Tensor, b: Tensor) -> Tensor:
+    return a[:, :, None] * b[:, None, :]

@@ -1,6 +1,6 @@
 """One layer's weight rounded so that the layer gives what it gave in floating point."""
 
-from functools import partial
+from dataclasses import replace
 from typing import TypedDict
 
 import torch
@@ -12,20 +12,20 @@ from ..modules.norms import running_affine, split_norm
 from ..quantizers.affine import AffineQuantizer
 from .adaround import can_learn_rounding, put_weight
 from .bias_correction import bias_of
-from .gptq import LevelRounding, gptq, squared_error
+from .gptq import LevelRounding, gptq, squared_errors
 from .input_moments import InputMoments, has_patches, patches
 from .weight_ranges import folded_factor
 
 _LARGEST = 8192
+_SHARES = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 class CompensationRow(TypedDict):
-    """A layer: its name, its output's error before and after, as shares of the output's power, and which was kept."""
+    """A layer: its name, its output's error before and after, as shares of the output's power."""
 
     name: str
     before: float
     after: float
-    kept: bool
 
 
 def can_fit(layer: nn.Module) -> bool:
@@ -53,31 +53,39 @@ def by_group(layer: QuantLayer, weight: Tensor) -> Tensor:
 def fit(name: str, layer: QuantLayer, moments: InputMoments, biases: bool, damping: float) -> CompensationRow:
     """Round a layer's weight by :func:`gptq`, and put the mean error that is left into its bias.
 
+    Steps are fitted too: each range takes the share of its step that gives the least error; where none is better than
+    nearest rounding, it stays.
+
     Args:
         name: of the layer, for the row.
         layer: changed in place, its weight's range frozen.
         moments: of its inputs.
         biases: whether to use its bias, or that of its norm; the weight is then fitted to what a bias cannot mend.
         damping: as in :func:`gptq`.
+
+    Raises:
+        FloatingPointError: inputs that are NaN or infinite.
     """
     quantizer = layer.weight_quantizer
     assert isinstance(quantizer, AffineQuantizer)
     weight = layer.prepared_weight(folded_factor(layer)).float()
-    if not quantizer.initialized:
-        quantizer(weight)
-    split = partial(by_group, layer)
-    step = split(broadcast(quantizer.step(), weight, quantizer.axis).expand_as(weight))
-    zero = split(broadcast(quantizer.zero().round(), weight, quantizer.axis).expand_as(weight))
-    zero = zero - 0.5 * quantizer.levels.half
-    rounding = LevelRounding(step, zero, quantizer.levels.low, quantizer.levels.high)
+    nearest = quantizer(weight)  # has its range afterwards, if it had none
     shift = _bias_factor(layer) if biases else None
     second, cross = moments.second(centred=shift is not None)
-    exact, nearest = split(weight), split(quantizer(weight))
-    fitted = gptq(exact, second, cross, rounding, damping=damping)
-    power = max(moments.power(centred=shift is not None), 1e-30)
-    before, after = (squared_error(levels, exact, second, cross) / power + 1 for levels in (nearest, fitted))
-    kept = after < before
-    levels = fitted if kept else nearest
+    if not bool((second.isfinite() & cross.isfinite()).all()):
+        raise FloatingPointError(f"the input of {name} is not finite")
+    exact, levels = by_group(layer, weight), by_group(layer, nearest)
+    before = squared_errors(levels, exact, second, cross)
+    steps = by_group(layer, broadcast(quantizer.step(), weight, quantizer.axis).expand_as(weight))
+    zeros = by_group(layer, broadcast(quantizer.zero().round(), weight, quantizer.axis).expand_as(weight))
+    rounding = LevelRounding(steps, zeros - 0.5 * quantizer.levels.half, quantizer.levels.low, quantizer.levels.high)
+    found = torch.cat([levels[None], _with_shares(exact, second, cross, rounding, damping)])
+    errors = torch.stack([squared_errors(one, exact, second, cross) for one in found])
+    best = errors.view(len(found), quantizer.num_groups, -1).sum(2).argmin(0)
+    of_outputs = best.repeat_interleave(before.numel() // len(best)).view(before.shape)
+    levels = found.gather(0, of_outputs[None, :, :, None].expand(1, *exact.shape))[0]
+    shares = quantizer.step().new_tensor((1.0, *_SHARES))[best].view(quantizer.group_shape())
+    quantizer.store(quantizer.step() * shares, quantizer.zero())
     put_weight(layer, levels.float().reshape(weight.shape))
     quantizer.set_frozen(True)
     if shift is not None:
@@ -86,7 +94,18 @@ def fit(name: str, layer: QuantLayer, moments: InputMoments, biases: bool, dampi
         assert bias is not None
         error = (exact @ f[:, :, None] - levels @ q[:, :, None]).reshape(-1)
         bias.add_((error * shift).to(bias.dtype))
-    return CompensationRow(name=name, before=before, after=after, kept=kept)
+    power = max(moments.power(centred=shift is not None), 1e-30)
+    after = errors.gather(0, of_outputs[None])
+    return CompensationRow(name=name, before=float(before.sum()) / power + 1, after=float(after.sum()) / power + 1)
+
+
+def _with_shares(exact: Tensor, second: Tensor, cross: Tensor, rounding: LevelRounding, damping: float) -> Tensor:
+    """Levels for each share of the steps, ``Tensor[S, G, N, K]``, as if they were further outputs of one layer."""
+    count, (groups, outputs, inputs) = len(_SHARES), exact.shape
+    steps = torch.cat([rounding.step * share for share in _SHARES], dim=1)
+    many = replace(rounding, step=steps, zero=rounding.zero.repeat(1, count, 1))
+    levels = gptq(exact.repeat(1, count, 1), second, cross, many, damping=damping)
+    return levels.view(groups, count, outputs, inputs).transpose(0, 1)
 
 
 def _bias_factor(layer: QuantLayer) -> Tensor | None:

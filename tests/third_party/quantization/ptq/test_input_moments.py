@@ -65,3 +65,14 @@ def test_large_calls_are_sampled_at_the_same_places():
     mean, doubled = found.means()
     torch.testing.assert_close(doubled, 2 * mean)
     assert 100 < float(mean) < 200
+
+
+def test_small_variances_beside_large_means_are_kept():
+    generator = torch.Generator().manual_seed(0)
+    x = 1000 + 0.01 * torch.randn(1, 2, 500, generator=generator)
+    found = InputMoments(torch.ones(1, 1, 2), share=1000)
+    found.add(x[:, :, :200], x[:, :, :200])
+    found.add(x[:, :, 200:], x[:, :, 200:])
+    second, _ = found.second(centred=True)
+    wanted = torch.cov(x[0].double(), correction=0)
+    torch.testing.assert_close(second[0], wanted, rtol=1e-2, atol=1e-8)
