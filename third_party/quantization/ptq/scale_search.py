@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ..modules import QuantLayer
 from ..transform.flow import float_evaluation
 from .batches import Run, call_model
-from .captured import Call, capture
 from .migration import is_depthwise
+from .rounding import Call, capture
 from .weight_ranges import folded_factor
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)

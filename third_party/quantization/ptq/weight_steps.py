@@ -13,15 +13,13 @@ from ..transform.access import quantizers
 from .batches import Run
 from .bias_correction import correct_biases
 from .collect import collect
-from .compensation import compensate
 from .equalization import equalize
 from .float_copy import float_copy
 from .input_range import InputRange
-from .learning import LearningSettings
 from .migration import migrate_scales
 from .recipe import PTQRecipe
 from .recipe_parts import ReconstructionSettings
-from .reconstruction import reconstruct
+from .rounding import LearningSettings, compensate, reconstruct
 from .scale_search import refine_scales
 from .statistics import TensorStatistics
 

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from third_party.quantization import QuantConfig, convert, prepare
-from third_party.quantization.ptq.adaround import LearnedRounding, can_learn_rounding, put_weight
+from third_party.quantization.ptq.rounding.adaround import LearnedRounding, can_learn_rounding, put_weight
 from third_party.quantization.ptq.weight_ranges import folded_factor
 from third_party.quantization.spec import AQDSpec, DoReFaSpec, MinMaxSpec
 
-from .small import calibrated, images, separable
+from ..small import calibrated, images, separable
 
 
 def layer_and_rounding(bits=4, **spec):

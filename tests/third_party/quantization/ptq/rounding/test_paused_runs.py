@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from third_party.quantization.ptq.paused_runs import held_bytes, paused_runs
+from third_party.quantization.ptq.rounding.paused_runs import held_bytes, paused_runs
 
 
 def network():

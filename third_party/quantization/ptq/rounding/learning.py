@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ..spec.choices import check_bool, check_number, check_whole
+from ...spec.choices import check_bool, check_number, check_whole
 
 
 @dataclass(frozen=True)

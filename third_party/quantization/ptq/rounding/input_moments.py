@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..modules import QuantLayer
+from ...modules import QuantLayer
 
 
 def has_patches(layer: QuantLayer) -> bool:

@@ -6,15 +6,15 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from ..grids.grid import broadcast
-from ..modules import QuantLayer
-from ..modules.norms import running_affine, split_norm
-from ..quantizers.affine import AffineQuantizer
+from ...grids.grid import broadcast
+from ...modules import QuantLayer
+from ...modules.norms import running_affine, split_norm
+from ...quantizers.affine import AffineQuantizer
+from ..bias_correction import bias_of
+from ..weight_ranges import folded_factor
 from .adaround import can_learn_rounding, put_weight
-from .bias_correction import bias_of
 from .gptq import LevelRounding, gptq, squared_errors
 from .input_moments import InputMoments, has_patches, patches
-from .weight_ranges import folded_factor
 
 _LARGEST = 8192
 _SHARES = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .batches import Run
+from ..batches import Run
 
 
 @dataclass(frozen=True)

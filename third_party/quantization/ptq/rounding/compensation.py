@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..modules import QuantLayer
-from .batches import Run, call_model, first_batch
-from .calibrate import check_calibrated
+from ...modules import QuantLayer
+from ..batches import Run, call_model, first_batch
+from ..calibrate import check_calibrated
+from ..float_copy import float_copy
+from ..weight_ranges import folded_factor
 from .captured import capture
-from .float_copy import float_copy
 from .input_moments import InputMoments
 from .layer_fit import CompensationRow, by_group, can_fit, fit, seen_by
 from .paused_runs import PausedRun, held_bytes, paused_runs
-from .weight_ranges import folded_factor
 
 logger = logging.getLogger(__name__)
 

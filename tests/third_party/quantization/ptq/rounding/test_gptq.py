@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from third_party.quantization.ptq import gptq as module
-from third_party.quantization.ptq.gptq import LevelRounding, gptq, squared_errors
+from third_party.quantization.ptq.rounding import gptq as module
+from third_party.quantization.ptq.rounding.gptq import LevelRounding, gptq, squared_errors
 
 
 def squared_error_of(levels, weight, second, cross):

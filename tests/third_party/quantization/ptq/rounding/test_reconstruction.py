@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from third_party.quantization import convert
-from third_party.quantization.ptq import block_learner
 from third_party.quantization.ptq.batches import call_model
-from third_party.quantization.ptq.block_learner import BlockLearner, Sample
-from third_party.quantization.ptq.blocks import find_blocks
-from third_party.quantization.ptq.captured import capture
-from third_party.quantization.ptq.learning import LearningSettings
-from third_party.quantization.ptq.reconstruction import reconstruct
+from third_party.quantization.ptq.rounding import block_learner
+from third_party.quantization.ptq.rounding.block_learner import BlockLearner, Sample
+from third_party.quantization.ptq.rounding.blocks import find_blocks
+from third_party.quantization.ptq.rounding.captured import capture
+from third_party.quantization.ptq.rounding.learning import LearningSettings
+from third_party.quantization.ptq.rounding.reconstruction import reconstruct
 
-from .small import calibrated, error, float_output, images, separable
+from ..small import calibrated, error, float_output, images, separable
 
 QUICK = LearningSettings(iterations=50, rows=2, rate=3e-2, range_rate=5e-3)
 

@@ -9,11 +9,11 @@ from torch import nn
 from third_party.quantization import QuantConfig, convert, prepare
 from third_party.quantization.modules import QuantLayer
 from third_party.quantization.ptq.calibrate import calibrate
-from third_party.quantization.ptq.compensation import compensate
+from third_party.quantization.ptq.rounding.compensation import compensate
 from third_party.quantization.ptq.weight_ranges import folded_factor
 from third_party.quantization.spec import AQDSpec, MinMaxSpec
 
-from .small import calibrated, error, float_output, images, prepared, separable
+from ..small import calibrated, error, float_output, images, prepared, separable
 
 
 @pytest.mark.parametrize("batch_norm", ["float", "fold"])

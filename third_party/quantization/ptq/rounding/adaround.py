@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from ..grids.grid import Grid, broadcast
-from ..modules import QuantLayer
-from ..quantizers.affine import AffineQuantizer
-from ..quantizers.quantizer import Quantizer
-from .weight_ranges import folded_factor
+from ...grids.grid import Grid, broadcast
+from ...modules import QuantLayer
+from ...quantizers.affine import AffineQuantizer
+from ...quantizers.quantizer import Quantizer
+from ..weight_ranges import folded_factor
 
 # The stretched sigmoid reaches 0 and 1 (section 3.2: zeta and gamma).
 _HIGH, _LOW = 1.1, -0.1

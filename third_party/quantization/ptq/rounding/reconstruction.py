@@ -8,14 +8,14 @@ from typing import Any, TypedDict
 
 from torch import nn
 
-from ..quantizers.quantizer import Quantizer
-from ..spec.names import NamePattern
-from .batches import Run, call_model, first_batch
+from ...quantizers.quantizer import Quantizer
+from ...spec.names import NamePattern
+from ..batches import Run, call_model, first_batch
+from ..calibrate import check_calibrated
+from ..float_copy import float_copy
 from .block_learner import BlockLearner, Sample
 from .blocks import Block, find_blocks
-from .calibrate import check_calibrated
 from .captured import capture
-from .float_copy import float_copy
 from .learning import LearningSettings
 
 logger = logging.getLogger(__name__)

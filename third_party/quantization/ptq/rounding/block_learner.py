@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.hooks import RemovableHandle
 
-from ..modules import QuantLayer
-from ..quantizers.affine import AffineQuantizer, LearnedRangeQuantizer
-from ..quantizers.quantizer import Quantizer
-from ..spec.roles import Role
+from ...modules import QuantLayer
+from ...quantizers.affine import AffineQuantizer, LearnedRangeQuantizer
+from ...quantizers.quantizer import Quantizer
+from ...spec.roles import Role
+from ..weight_ranges import folded_factor
 from .adaround import LearnedRounding, can_learn_rounding, put_weight
 from .captured import pick, rows_of
 from .learning import LearningSettings
-from .weight_ranges import folded_factor
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..modules import QuantLayer
-from ..spec.names import NamePattern
-from ..transform.flow import float_evaluation
+from ...modules import QuantLayer
+from ...spec.names import NamePattern
+from ...transform.flow import float_evaluation
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from third_party.quantization import QuantConfig, prepare
-from third_party.quantization.ptq.input_moments import InputMoments, has_patches, patches
+from third_party.quantization.ptq.rounding.input_moments import InputMoments, has_patches, patches
 
 LAYERS = [
     (nn.Conv2d(4, 6, 3, stride=2, padding=1), (2, 4, 9, 7)),
