@@ -9,22 +9,25 @@ from typing import Any
 from torch import nn
 
 from ..pixel_range import PIXELS
-from ..quantization.ptq.alternatives import (
+from ..quantization.ptq.choice import (
     OBSERVED,
     SAFER,
     SMALLER,
     Alternative,
+    Assignment,
+    Solver,
+    alternative_trials,
     choices_of,
+    layer_costs,
     layer_options,
+    layers_with_quantizers,
+    measure_trials,
+    range_setter,
+    sensitivity,
 )
 from ..quantization.ptq.collect import collect
-from ..quantization.ptq.costs import layer_costs
 from ..quantization.ptq.recipe import PTQRecipe
 from ..quantization.ptq.recipe_parts import ReconstructionSettings
-from ..quantization.ptq.search import Assignment, Solver
-from ..quantization.ptq.sensitivity import sensitivity
-from ..quantization.ptq.treatments import alternative_trials, range_setter
-from ..quantization.ptq.trials import layers_with_quantizers, measure_trials
 from .calibration import calibrate_detector
 from .data import DetectionBatches
 from .judge import Judge

@@ -9,8 +9,8 @@ from torch import nn
 from detectron2.config import CfgNode
 
 from ..deploy import detector_parts
+from ..quantization.ptq.choice import SensitivityTable, sensitivity
 from ..quantization.ptq.recipe import PTQRecipe
-from ..quantization.ptq.sensitivity import SensitivityTable, sensitivity
 from ..quantization.transform import convert
 from .calibration import calibrate_detector, calibration_batches, calibration_facts, write_quantized
 from .confidence import confidence_shift

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from third_party.post_training.choosing import Candidate, RecipeSearch
-from third_party.quantization.ptq.alternatives import OBSERVED, SAFER, SMALLER, USUAL
+from third_party.quantization.ptq.choice import OBSERVED, SAFER, SMALLER, USUAL, Option, Solver
 from third_party.quantization.ptq.recipe import PTQRecipe
 from third_party.quantization.ptq.recipe_parts import ReconstructionSettings
-from third_party.quantization.ptq.search import Option, Solver
 
 
 class _Search(RecipeSearch):

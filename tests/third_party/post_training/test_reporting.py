@@ -8,7 +8,7 @@ import pytest
 from third_party.post_training.latencies import main
 from third_party.post_training.reporting import report_from_result, write_reports
 from third_party.quantization.ptq.audit import CurvePoint, SliceRow, balance
-from third_party.quantization.ptq.sensitivity import SensitivityRow, SensitivityTable
+from third_party.quantization.ptq.choice import SensitivityRow, SensitivityTable
 
 _FINDING = {"layer": "a", "rule": "r", "severity": "note", "message": "m", "remedy": "do"}
 _BOXES = {"AP": 40.0, "AP50": 60.0, "AP-cat": 41.0, "AP-dog": None}

@@ -6,21 +6,21 @@ import pytest
 import torch
 
 from tests.third_party.quantization.ptq.nets import Net, loss
-from third_party.quantization.ptq.alternatives import (
+from third_party.quantization.ptq.choice.alternatives import (
     SAFER,
     USUAL,
     Alternative,
     choices_of,
     layer_options,
 )
+from third_party.quantization.ptq.choice.costs import layer_costs
+from third_party.quantization.ptq.choice.search import Solver
+from third_party.quantization.ptq.choice.treatments import alternative_trials, range_setter
+from third_party.quantization.ptq.choice.trials import layers_with_quantizers, measure_trials
 from third_party.quantization.ptq.collect import collect
-from third_party.quantization.ptq.costs import layer_costs
 from third_party.quantization.ptq.pipeline import post_training_quantize
 from third_party.quantization.ptq.recipe import PTQRecipe
 from third_party.quantization.ptq.recipe_parts import ActivationSettings, StepSettings, WeightSettings
-from third_party.quantization.ptq.search import Solver
-from third_party.quantization.ptq.treatments import alternative_trials, range_setter
-from third_party.quantization.ptq.trials import layers_with_quantizers, measure_trials
 
 STEPS = StepSettings(migrate=False, bias_correction=False)  # a trial changes ranges alone
 RECIPE = PTQRecipe(WeightSettings(bits=4), ActivationSettings(bits=5), STEPS)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from ..quantizers.affine import AffineQuantizer
-from ..quantizers.quantizer import Quantizer
-from ..spec.names import NamePattern
+from ...quantizers.affine import AffineQuantizer
+from ...quantizers.quantizer import Quantizer
+from ...spec.names import NamePattern
+from ..calibrate import apply_observer
+from ..statistics import TensorStatistics
 from .alternatives import Alternative, layer_quantizers, trial_name
-from .calibrate import apply_observer
-from .statistics import TensorStatistics
 from .trials import Trial
 
 # Gives an input quantizer, whose width may have changed, a range by an observer; knows the statistics of the layer.

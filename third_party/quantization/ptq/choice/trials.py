@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..quantizers.quantizer import Quantizer
-from ..transform.access import quantizers
+from ...quantizers.quantizer import Quantizer
+from ...transform.access import quantizers
 from .replay import PrefixReplay
 
 logger = logging.getLogger(__name__)

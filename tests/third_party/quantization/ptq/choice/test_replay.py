@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.third_party.quantization.ptq.nets import prepared_net
-from third_party.quantization.ptq.replay import PrefixReplay
+from third_party.quantization.ptq.choice.replay import PrefixReplay
 
 
 class _Counting(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.third_party.quantization.ptq.nets import loss, prepared_net
-from third_party.quantization.ptq.sensitivity import SensitivityRow, SensitivityTable, sensitivity
+from third_party.quantization.ptq.choice.sensitivity import SensitivityRow, SensitivityTable, sensitivity
 from third_party.quantization.transform import quantizers
 
 

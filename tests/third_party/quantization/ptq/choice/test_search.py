@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from third_party.quantization.ptq.search import Option, Solver
+from third_party.quantization.ptq.choice.search import Option, Solver
 
 
 def _random_options(seed, layers=5, count=3):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..transform.layers import is_quantized
+from ...transform.layers import is_quantized
 
 Forward = Callable[..., Any]
 

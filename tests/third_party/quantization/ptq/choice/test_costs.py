@@ -1,7 +1,7 @@
 """What layers cost."""
 
 from tests.third_party.quantization.ptq.nets import prepared_net
-from third_party.quantization.ptq.costs import layer_costs
+from third_party.quantization.ptq.choice.costs import layer_costs
 
 
 def test_costs_are_those_counted_by_hand():

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..modules import QuantConvTranspose2d, QuantElementwise, QuantLayer
+from ...modules import QuantConvTranspose2d, QuantElementwise, QuantLayer
 
 FLOAT_BITS = 32
 MEASURES = ("bytes", "bit_operations")

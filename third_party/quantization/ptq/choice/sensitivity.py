@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from ..quantizers.quantizer import Quantizer
-from ..spec import Role
-from ..spec.choices import check_choice
+from ...quantizers.quantizer import Quantizer
+from ...spec import Role
+from ...spec.choices import check_choice
 from .trials import Loss, Trial, enabled_only, measure_trials, quantized_layers, readers, switched
 
 PARTS = ("layer", "tensor")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..quantizers.quantizer import Quantizer
+from ...quantizers.quantizer import Quantizer
+from ..recipe_parts import LayerChoice
 from .costs import FLOAT_BITS, LayerCost
-from .recipe_parts import LayerChoice
 from .search import Assignment, Option
 from .trials import TrialResults
 
