@@ -106,7 +106,6 @@ def _descend(levels: Tensor, target: Tensor, second: Tensor, rounding: LevelRoun
             step = best - levels[:, :, k]
             levels[:, :, k] = best
             slope[:, :, k:end] -= step[:, :, None] * second[:, None, k, k:end]
-            slope[:, :, begin:k] -= step[:, :, None] * second[:, None, k, begin:k]
             steps[:, :, k - begin] = step
         changed = changed or bool(steps.any())
         slope[:, :, end:] -= steps @ second[:, begin:end, end:]

@@ -87,6 +87,16 @@ def test_channels_have_the_mean_they_had():
     assert errors[0] < 1e-4 < errors[1]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("batch_norm", ["float", "fold"])
+def test_norms_take_the_mean_error_in_their_own_unit(batch_norm):
+    model = calibrated(separable(nn.Identity)[:1], 3, batch_norm=batch_norm)
+    batches = images(4)
+    wanted = torch.cat([float_output(model, x) for x in batches]).mean((0, 2, 3))
+    compensate(model, batches)
+    torch.testing.assert_close(torch.cat([model(x) for x in batches]).mean((0, 2, 3)), wanted, rtol=1e-4, atol=1e-4)
+
+
 class Twice(nn.Module):
     def __init__(self):
         super().__init__()

@@ -94,13 +94,14 @@ def test_inputs_that_say_nothing_of_each_other_give_nearest_levels():
 
 
 def test_columns_at_a_time_change_nothing(monkeypatch):
-    weight, exact, seen = problem(inputs=30)
+    weight, exact, seen = problem(outputs=20, inputs=40)
     rounding, (second, cross) = rounding_of(weight), moments(exact, seen)
     found = []
     for columns in (7, 128):
         monkeypatch.setattr(module, "_COLUMNS_AT_A_TIME", columns)
-        found.append(gptq(weight, second, cross, rounding))
+        found.append(gptq(weight, second, cross, rounding, sweeps=30))
     torch.testing.assert_close(*found)
+    assert not torch.equal(found[1], gptq(weight, second, cross, rounding, sweeps=1))
 
 
 def test_moments_that_rounding_has_made_indefinite_do():
