@@ -64,3 +64,26 @@ def error(model: nn.Module, reference: Tensor, x: Tensor) -> float:
     """Mean squared error of the quantized output."""
     with torch.no_grad():
         return float((model(x) - reference).square().mean())
+
+
+class Chooses(nn.Module):
+    """The rows of the head are the places of the largest values, others once anything is rounded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 6, 3)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.body(x).flatten(2).transpose(1, 2).flatten(0, 1)
+        return self.head(rows[rows[:, 0].argsort(descending=True)[: 30 * len(x)]])
+
+
+def chooser(bits: int = 4) -> nn.Module:
+    """A :class:`Chooses`, calibrated."""
+    torch.manual_seed(0)
+    model = Chooses().eval()
+    weight = MinMaxSpec(bits=bits, granularity="channel")
+    prepare(model, QuantConfig(weight=weight, activation=MinMaxSpec(bits=bits, symmetric=False)))
+    calibrate(model, images(), "minmax")
+    return model

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sized
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,11 +82,14 @@ def compensate(
             positions = max(_POSITIONS, _POSITIONS_EACH * weight.shape[2])
             moments = InputMoments(weight, positions // (len(some) * calls[name]) + 1)
             if calls[name] > 1:  # its later inputs come from later layers
-                inputs = _captured(model, teacher, name, calls[name], some, run)
+                images = [follower.images for follower, _ in pairs]
+                inputs = _captured(model, teacher, name, calls[name], zip(some, images, strict=True), run)
             else:
                 inputs = _waiting(pairs, name)
-            for q, f in inputs:
-                moments.add(seen_by(layer, q), seen_by(twin, f))
+            for one in inputs:
+                moments.add(seen_by(layer, one.quantized), seen_by(twin, one.exact))
+            if not moments.count:
+                continue
             rows.append(fit(name, layer, moments, biases, damping))
             shown = (len(rows), len(order), name, rows[-1]["before"], rows[-1]["after"])
             logger.info("Rounding %d of %d, %s: error %.4f -> %.4f", *shown)
@@ -99,6 +102,7 @@ class _Follower:
     def __init__(self, run: PausedRun, order: dict[str, int]) -> None:
         self._run, self._order = run, order
         self._stop = run.advance()
+        self.images = 0 if self._stop is None else len(self._stop.args[0])
 
     def at(self, name: str) -> Tensor | None:
         """The input of a layer, the run waiting in front of it; None if the run does not come by."""
@@ -107,22 +111,39 @@ class _Follower:
         return self._stop.args[0] if self._stop is not None and self._stop.name == name else None
 
 
-def _waiting(pairs: list[tuple[_Follower, _Follower]], name: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs of a layer, quantized and exact, of all runs that come by."""
+class _Inputs(NamedTuple):
+    """A layer's input as the quantized model has it, and as it should be."""
+
+    quantized: Tensor
+    exact: Tensor
+
+
+def _pair(quantized: Tensor, exact: Tensor, images: int) -> _Inputs:
+    """Both inputs, if they have a row for each image.
+
+    Rows that the model chose itself, as proposals are, are others in floating point. What should be is then the
+    quantized model's own input, before the layer rounds it.
+    """
+    same = quantized.shape == exact.shape and len(quantized) == images
+    return _Inputs(quantized, exact if same else quantized)
+
+
+def _waiting(pairs: list[tuple[_Follower, _Follower]], name: str) -> Iterator[_Inputs]:
+    """Inputs of a layer of all runs that come by."""
     for quantized, exact in pairs:
         q, f = quantized.at(name), exact.at(name)
         if q is not None and f is not None:
-            yield q, f
+            yield _pair(q, f, quantized.images)
 
 
 def _captured(
-    model: nn.Module, teacher: nn.Module, name: str, calls: int, batches: list[Any], run: Run
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs of all calls of a layer, quantized and exact, from runs of their own."""
-    for batch in batches:
+    model: nn.Module, teacher: nn.Module, name: str, calls: int, batches: Iterable[tuple[Any, int]], run: Run
+) -> Iterator[_Inputs]:
+    """Inputs of all calls of a layer, from runs of their own; batches come with their numbers of images."""
+    for batch, images in batches:
         quantized = capture(model, model.get_submodule(name), [batch], run, calls, outputs=False)
         exact = capture(teacher, teacher.get_submodule(name), [batch], run, calls, outputs=False)
-        yield from ((q.args[0], f.args[0]) for q, f in zip(quantized, exact, strict=True))
+        yield from (_pair(q.args[0], f.args[0], images) for q, f in zip(quantized, exact, strict=True))
 
 
 def _as_many_as_fit(batches: Iterable[Any], bytes_each: int, memory: int) -> list[Any]:

@@ -55,6 +55,8 @@ class InputMoments:
     def add(self, quantized: Tensor, exact: Tensor) -> None:
         """Take a call's patches, both ``Tensor[G, K, M]``."""
         places = quantized.shape[2]
+        if not places:
+            return
         if places > self._share:
             drawn = torch.randperm(places, generator=self._generator)[: self._share].to(quantized.device)
             quantized, exact = quantized[:, :, drawn], exact[:, :, drawn]

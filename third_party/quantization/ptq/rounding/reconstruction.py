@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
 
+import torch
 from torch import nn
 
 from ...quantizers.quantizer import Quantizer
@@ -15,7 +16,7 @@ from ..calibrate import check_calibrated
 from ..float_copy import float_copy
 from .block_learner import BlockLearner, Sample
 from .blocks import Block, find_blocks
-from .captured import capture
+from .captured import capture, rows_of
 from .learning import LearningSettings
 
 logger = logging.getLogger(__name__)
@@ -75,11 +76,12 @@ def reconstruct(
     fixed: set[Quantizer] = set()
     blocks = find_blocks(model, lambda: run(model, example), largest=settings.largest, names=names)
     chosen = blocks if only is None else _chosen(blocks, only)
+    images = _images(model, blocks[0], batches, run) if blocks else []
     for block in chosen:
         learner = BlockLearner(block.module, settings, fixed)
         learner.install()
         try:
-            rows.append(_learn(model, teacher, block, learner, batches, run, settings))
+            rows.append(_learn(model, teacher, block, learner, batches, images, run, settings))
         except BaseException:
             learner.harden()
             learner.swap_back()
@@ -96,6 +98,7 @@ def _learn(
     block: Block,
     learner: BlockLearner,
     batches: Iterable[Any],
+    images: Sequence[int | None],
     run: Run,
     settings: LearningSettings,
 ) -> ReconstructionRow:
@@ -103,7 +106,7 @@ def _learn(
     done, samples = 0, list[Sample]()
     for turn in range(turns):
         samples = []  # frees their memory before the next are captured
-        samples = _samples(model, teacher, block, partial(islice, batches, turn, None, turns), run)
+        samples = _samples(model, teacher, block, partial(islice, batches, turn, None, turns), images[turn::turns], run)
         until = settings.iterations * (turn + 1) // turns
         learner.learn(samples, until - done)
         done = until
@@ -121,11 +124,30 @@ def _learn(
 
 
 def _samples(
-    model: nn.Module, teacher: nn.Module, block: Block, batches: Callable[[], Iterable[Any]], run: Run
+    model: nn.Module,
+    teacher: nn.Module,
+    block: Block,
+    batches: Callable[[], Iterable[Any]],
+    images: Sequence[int | None],
+    run: Run,
 ) -> list[Sample]:
-    exact = capture(teacher, teacher.get_submodule(block.name), batches(), run, block.calls)
+    twin = teacher.get_submodule(block.name)
+    exact = capture(teacher, twin, batches(), run, block.calls)
     quantized = capture(model, block.module, batches(), run, block.calls, outputs=False)
-    return [Sample(q.args, e.args, e.output) for q, e in zip(quantized, exact, strict=True)]
+    samples: list[Sample] = []
+    for number, (q, e) in enumerate(zip(quantized, exact, strict=True)):
+        if rows_of(q.args) == rows_of(e.args) == images[number // block.calls]:
+            samples.append(Sample(q.args, e.args, e.output))
+        else:  # rows that the model chose, as proposals are, are others in floating point
+            with torch.no_grad():
+                samples.append(Sample(q.args, q.args, twin(*q.args)))
+    return samples
+
+
+def _images(model: nn.Module, first: Block, batches: Iterable[Any], run: Run) -> list[int | None]:
+    """Rows of what the first block gets, for each batch."""
+    calls = capture(model, first.module, batches, run, first.calls, outputs=False)
+    return [rows_of(call.args) for call in calls[:: first.calls]]
 
 
 def _turns(batches: Iterable[Any], bytes_each: int, memory: int) -> int:

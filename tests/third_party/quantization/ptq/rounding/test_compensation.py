@@ -13,7 +13,7 @@ from third_party.quantization.ptq.rounding.compensation import compensate
 from third_party.quantization.ptq.weight_ranges import folded_factor
 from third_party.quantization.spec import AQDSpec, MinMaxSpec
 
-from ..small import calibrated, error, float_output, images, prepared, separable
+from ..small import Chooses, calibrated, chooser, error, float_output, images, prepared, separable
 
 
 @pytest.mark.parametrize("batch_norm", ["float", "fold"])
@@ -130,6 +130,28 @@ def test_interval_grids_have_levels_of_their_own():
     levels = model[0].weight_quantizer.grid().levels()
     distance = (model[0].weight.flatten(1)[:, :, None] - levels[:, None, :]).abs().amin(2)
     assert distance.max() < 1e-6
+
+
+@torch.no_grad()
+def test_rows_that_the_model_chooses_are_not_paired_with_others():
+    model = chooser()
+    before = model.head.weight.clone()
+    found = compensate(model, images(6))
+    assert [row["name"] for row in found] == ["body", "head"]
+    assert found[1]["after"] < 0.05
+    assert (model.head.weight - before).norm() < 0.3 * before.norm()  # of unrelated rows next to nothing would be left
+
+
+class Nothing(Chooses):
+    def forward(self, x):
+        return self.head(self.body(x).flatten(2).transpose(1, 2).flatten(0, 1)[:0])
+
+
+def test_layers_without_rows_stay():
+    torch.manual_seed(0)
+    model = Nothing().eval()
+    prepare(model, QuantConfig(weight=MinMaxSpec(bits=4, granularity="channel"), activation=None))
+    assert [row["name"] for row in compensate(model, images())] == ["body"]
 
 
 def test_data_and_ranges_that_are_missing_are_told():

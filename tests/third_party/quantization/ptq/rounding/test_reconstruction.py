@@ -16,7 +16,7 @@ from third_party.quantization.ptq.rounding.captured import capture
 from third_party.quantization.ptq.rounding.learning import LearningSettings
 from third_party.quantization.ptq.rounding.reconstruction import reconstruct
 
-from ..small import calibrated, error, float_output, images, separable
+from ..small import calibrated, chooser, error, float_output, images, separable
 
 QUICK = LearningSettings(iterations=50, rows=2, rate=3e-2, range_rate=5e-3)
 
@@ -150,3 +150,15 @@ def test_mistakes_are_named():
         reconstruct(model, images())
     with pytest.raises(ValueError, match="drop must be a number"):
         LearningSettings(drop=2.0)
+
+
+@torch.no_grad()
+def test_rows_that_the_model_chooses_are_not_paired_with_others():
+    model = chooser()
+    exact = copy.deepcopy(model.head)
+    for quantizer in (exact.input_quantizer, exact.weight_quantizer):
+        quantizer.set_enabled(False)
+    rows = reconstruct(model, images(4), settings=LearningSettings(iterations=20, drop=0.0))
+    head = next(row for row in rows if "head" in row["layers"])
+    x = torch.randn(500, 6, generator=torch.Generator().manual_seed(3))
+    assert head["before"] < 0.05 * exact(x).var()
