@@ -16,6 +16,7 @@ from ..quantization.ptq.recipe import PTQRecipe
 from ..quantization.ptq.result import PTQResult
 from .data import DetectionBatches, calibration_records
 from .models import save_detector
+from .own_labels import OwnLabels, at_input_size
 
 
 def calibration_batches(cfg: CfgNode, dataset: str, images: int = 0, batch_size: int = 1) -> DetectionBatches:
@@ -36,14 +37,22 @@ def calibration_batches(cfg: CfgNode, dataset: str, images: int = 0, batch_size:
 def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBatches) -> PTQResult:
     """Quantize a detector in place by a recipe; it can be saved, evaluated, and converted afterwards.
 
-    What reads the image has the range of bytes, whatever the images are like.
+    What reads the image has the range of bytes, whatever the images are like. Where the recipe tunes, the float model's
+    own detections are the lesson.
 
     Raises:
         ValueError: no batches, a choice that matches no layer, or images that cannot be read.
         FloatingPointError: activations that are NaN or infinite, with the layer's name.
     """
     return post_training_quantize(
-        model, recipe, batches, prepare_model=quantize_model, convert_model=False, input_range=PIXELS
+        model,
+        recipe,
+        batches,
+        run=at_input_size,
+        prepare_model=quantize_model,
+        convert_model=False,
+        input_range=PIXELS,
+        lesson=OwnLabels(),
     )
 
 

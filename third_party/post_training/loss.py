@@ -42,17 +42,22 @@ class DetectionLoss:
     @torch.no_grad()
     def losses(self, model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Each loss by name."""
-        keeper: Any = model
-        kept = keeper.training_state() if hasattr(keeper, "training_state") else None
-        try:
-            with loss_mode(model), preserve_rng(), EventStorage():
-                torch.manual_seed(self.seed)
-                given: dict[str, torch.Tensor] = model(batch)
-        finally:
-            if kept is not None:
-                # A running average of the number of positives would tie a loss to the batches before.
-                keeper.load_training_state(kept)
-        return given
+        return detection_losses(model, batch, self.seed)
+
+
+def detection_losses(model: nn.Module, batch: list[dict[str, Any]], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Each loss of a detector by name, as :class:`DetectionLoss` adds them up, with gradients."""
+    keeper: Any = model
+    kept = keeper.training_state() if hasattr(keeper, "training_state") else None
+    try:
+        with loss_mode(model), preserve_rng(), EventStorage():
+            torch.manual_seed(seed)
+            given: dict[str, torch.Tensor] = model(batch)
+    finally:
+        if kept is not None:
+            # A running average of the number of positives would tie a loss to the batches before.
+            keeper.load_training_state(kept)
+    return given
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From statistics to ranges."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from .batches import Run, call_model
 from .collect import collect
 from .input_range import InputRange
 from .observers import OBSERVERS, ObserverContext
-from .ranges import RangeRow, apply_observer, range_table
+from .ranges import LEARNED, RangeRow, apply_observer, describe_range, range_table
 from .statistics import TensorStatistics
 from .watch import layer_of
 
@@ -109,12 +109,28 @@ def set_ranges(
     return rows
 
 
+def describe_anew(
+    model: nn.Module, statistics: Mapping[str, TensorStatistics], rows: Sequence[RangeRow]
+) -> list[RangeRow]:
+    """The rows of :func:`set_ranges` as ranges are now: those that learning has moved are "learned"."""
+    found = []
+    for (name, own), row in zip(statistics.items(), rows, strict=True):
+        quantizer = model.get_submodule(name)
+        assert isinstance(quantizer, AffineQuantizer)
+        now = describe_range([row["name"], *row["shared_with"]], quantizer, own, row["observer"])
+        moved = (now["bottom"], now["top"]) != (row["bottom"], row["top"])
+        found.append({**now, "observer": LEARNED} if moved else row)
+    return found
+
+
 def check_calibrated(model: nn.Module) -> None:
     """Raise a ValueError that names the activations without a range, if there are any."""
     found = ((name, q) for name, q in quantizers(model) if q.role is Role.ACTIVATION)
     missing = [name for name, q in found if q.enabled and not q.initialized]
     if missing:
-        raise ValueError(f"calibrate the model before reconstruction; no range yet: {', '.join(missing)}")
+        raise ValueError(
+            f"calibrate the model before its weights are rounded or tuned; no range yet: {', '.join(missing)}"
+        )
 
 
 def layers_of_quantizers(model: nn.Module) -> dict[Quantizer, list[str]]:

@@ -17,12 +17,15 @@ from ..transform import convert, prepare, quantizers
 from ..transform.report import Report
 from ..transform.ties import tie_ranges
 from .batches import Run, call_model, first_batch
-from .calibrate import set_ranges
+from .calibrate import describe_anew, set_ranges
 from .collect import collect
 from .histograms import coarse_histogram
 from .input_range import InputRange
+from .ranges import RangeRow
 from .recipe import PTQRecipe
 from .result import PTQResult
+from .statistics import TensorStatistics
+from .tuning import Lesson
 from .weight_ranges import folded_factor
 from .weight_steps import after_ranges, before_statistics, gather_statistics
 
@@ -40,6 +43,7 @@ def post_training_quantize(
     prepare_model: Prepare = prepare,
     convert_model: bool = True,
     input_range: InputRange | None = None,
+    lesson: Lesson | None = None,
 ) -> PTQResult:
     """Quantize a trained model, in place, with data that need no labels.
 
@@ -57,6 +61,7 @@ def post_training_quantize(
             for checkpoints.
         input_range: what is known of the batches whatever the data, such as that pixels are bytes; it is the range of
             tensors that follow from inputs alone. None: all ranges come from data.
+        lesson: for the recipe's tuning, as in :func:`tune`.
 
     Returns:
         what was done.
@@ -76,22 +81,32 @@ def post_training_quantize(
             facts["groups"] = _tied(model, lambda: look(model, example))
     step = partial(_step, result)
     before_statistics(model, recipe, example, look, step)
+    statistics: dict[str, TensorStatistics] = {}
+    rows: list[RangeRow] = []
     if any(quantizer.role is Role.ACTIVATION for _, quantizer in quantizers(model)):
         statistics = gather_statistics(model, recipe, batches, look, step, input_range)
         with _step(result, "ranges"):
-            result.ranges = [dict(row) for row in set_ranges(model, statistics, recipe.observers())]
+            rows = set_ranges(model, statistics, recipe.observers())
             _leave_in_float(model, result.warnings)
-            pairs = zip(result.ranges, statistics.values(), strict=True)
-            found = (coarse_histogram(row["name"], own, row["bottom"], row["top"]) for row, own in pairs)
-            result.histograms = [dict(one) for one in found if one is not None]
     _take_weight_ranges(model)
-    after_ranges(model, recipe, batches, run, step)
+    after_ranges(model, recipe, batches, run, step, lesson)
+    _describe(model, statistics, rows, result)
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)
     if convert_model:
         with _step(result, "convert"):
             result.layers = convert(model)
     return result
+
+
+def _describe(
+    model: nn.Module, statistics: dict[str, TensorStatistics], rows: list[RangeRow], result: PTQResult
+) -> None:
+    rows = describe_anew(model, statistics, rows)
+    result.ranges = [dict(row) for row in rows]
+    pairs = zip(rows, statistics.values(), strict=True)
+    found = (coarse_histogram(row["name"], own, row["bottom"], row["top"]) for row, own in pairs)
+    result.histograms = [dict(one) for one in found if one is not None]
 
 
 def _tied(model: nn.Module, run_example: Callable[[], object]) -> list[list[str]]:

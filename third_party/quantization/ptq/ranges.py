@@ -13,6 +13,7 @@ from .statistics import TensorStatistics
 
 FIXED = "fixed"
 KNOWN = "known"
+LEARNED = "learned"
 _HEADINGS = ("layer", "observer", "bottom", "top", "clipped", "squared error", "SQNR dB")
 
 
@@ -20,7 +21,7 @@ class RangeRow(TypedDict):
     """One range.
 
     Keys: ``name`` of the layer; ``shared_with``, names of layers that the same quantizer serves; ``observer``, or
-    "fixed" by the method, or "known" whatever the data;
+    "fixed" by the method, "known" whatever the data, or "learned" after the observer's choice;
     ``bottom`` and ``top``, the outermost levels; ``share_clipped``, the share of values more than half a step beyond
     them; ``mse``, the mean squared error to be expected, of the histogram; ``sqnr``, the values' mean square over it,
     in decibels, infinite without an error.
@@ -66,15 +67,30 @@ def apply_observer(
         quantizer.mark_initialized()
     else:
         quantizer.set_range(*observe(observer, statistics, quantizer.levels, context))
+    known = known_range(observer, statistics) is not None
+    label = FIXED if quantizer.fixed_range else KNOWN if known else observer
+    return describe_range(layers, quantizer, statistics, label)
+
+
+def describe_range(
+    layers: Sequence[str], quantizer: AffineQuantizer, statistics: TensorStatistics, observer: str
+) -> RangeRow:
+    """The range that a quantizer has.
+
+    Args:
+        layers: names of the layers it serves.
+        quantizer: with one range for the whole tensor.
+        statistics: of the tensor.
+        observer: what the range is from.
+    """
     step, zero = quantizer.step().detach().double().cpu(), quantizer.zero().detach().double().round().cpu()
     values, levels = Distribution.of(statistics), quantizer.levels
-    known = known_range(observer, statistics) is not None
     mse = float(step_error(values, step.view(1), zero.view(1), levels))
     bottom, top = levels.ends(step, zero)
     return {
         "name": layers[0],
         "shared_with": list(layers[1:]),
-        "observer": FIXED if quantizer.fixed_range else KNOWN if known else observer,
+        "observer": observer,
         "bottom": float(bottom),
         "top": float(top),
         "share_clipped": share_clipped(values, float(step), float(zero), levels),

@@ -10,6 +10,7 @@ from ..spec.choices import check_bool, check_type, check_whole
 from ..spec.names import NamePattern, Precision
 from ..spec.parsing import as_list, as_mapping, check_keys, located, read_group, write_group
 from .recipe_parts import ActivationSettings, LayerChoice, ReconstructionSettings, StepSettings, WeightSettings
+from .tuning.settings import TuningSettings
 
 ROOT = "RECIPE"
 _GROUPS: dict[str, type] = {
@@ -17,6 +18,7 @@ _GROUPS: dict[str, type] = {
     "activations": ActivationSettings,
     "steps": StepSettings,
     "reconstruction": ReconstructionSettings,
+    "tuning": TuningSettings,
 }
 _REDUCED_BITS = 7
 
@@ -28,7 +30,8 @@ class PTQRecipe:
     Attributes:
         weights, activations: widths and ranges.
         steps: what is done besides calibration.
-        reconstruction: learned rounding.
+        reconstruction: weights rounded by what layers give.
+        tuning: weights, biases and ranges tuned together.
         layers: exceptions by name.
         reduce_range: 8-bit weights use 7 bits, so that sums of two products of bytes fit 16 bits on CPUs without
             VNNI.
@@ -42,6 +45,7 @@ class PTQRecipe:
     activations: ActivationSettings = field(default_factory=ActivationSettings)
     steps: StepSettings = field(default_factory=StepSettings)
     reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
     layers: tuple[LayerChoice, ...] = ()
     reduce_range: bool = False
     images: int = 0

@@ -22,6 +22,7 @@ from .recipe_parts import ReconstructionSettings
 from .rounding import LearningSettings, compensate, reconstruct
 from .scale_search import refine_scales
 from .statistics import TensorStatistics
+from .tuning import Lesson, tune
 
 Step = Callable[[str], AbstractContextManager[dict[str, Any]]]
 
@@ -62,27 +63,46 @@ def gather_statistics(
         }
 
 
-def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> None:
-    """Steps that need all ranges; biases come last, as they make up for what all else does."""
-    settings = recipe.reconstruction
+def after_ranges(
+    model: nn.Module,
+    recipe: PTQRecipe,
+    batches: Iterable[Any],
+    run: Run,
+    step: Step,
+    lesson: Lesson | None = None,
+) -> None:
+    """Steps that need all ranges: single layers before biases, which make up for what these do; all at once at last."""
     if any(isinstance(layer, QuantLayer) and layer.input_scale is not None for layer in model.modules()):
         with step("refine") as facts:
             facts["layers"] = refine_scales(model, batches, run)
     reference = None
-    if settings.enabled:
+    if recipe.reconstruction.enabled or recipe.tuning.iterations:
         reference = float_copy(model)  # rounded weights no longer show what the model computed before
-        with step("reconstruct") as facts:
-            some = FirstBatches(batches, settings.batches)
-            if settings.method == "gptq":
-                biases = recipe.steps.bias_correction
-                fitted = compensate(model, some, run, reference=reference, biases=biases)
-                facts["layers"] = [dict(row) for row in fitted]
-                return
-            rows = reconstruct(model, some, run, reference=reference, settings=learning_settings(settings))
-            facts["blocks"] = [dict(row) for row in rows]
-    if recipe.steps.bias_correction:
+    biases = recipe.steps.bias_correction
+    if reference is not None and recipe.reconstruction.enabled:
+        biases = _reconstruct(model, recipe, batches, run, step, reference)
+    if biases:
         with step("correct biases") as facts:
             facts["layers"] = correct_biases(model, batches, torch.no_grad()(run), reference=reference)
+    if reference is not None and recipe.tuning.iterations:
+        with step("tune") as facts:
+            facts |= tune(model, batches, run, reference=reference, settings=recipe.tuning, lesson=lesson)
+
+
+def _reconstruct(
+    model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step, reference: nn.Module
+) -> bool:
+    """Round weights; gives whether biases are still to be corrected."""
+    settings, biases = recipe.reconstruction, recipe.steps.bias_correction
+    with step("reconstruct") as facts:
+        some = FirstBatches(batches, settings.batches)
+        if settings.method == "gptq":
+            fitted = compensate(model, some, run, reference=reference, biases=biases)
+            facts["layers"] = [dict(row) for row in fitted]
+            return False
+        rows = reconstruct(model, some, run, reference=reference, settings=learning_settings(settings))
+        facts["blocks"] = [dict(row) for row in rows]
+        return biases
 
 
 def learning_settings(settings: ReconstructionSettings) -> LearningSettings:

@@ -18,6 +18,7 @@ from third_party.quantization.ptq.recipe_parts import (
     StepSettings,
     WeightSettings,
 )
+from third_party.quantization.ptq.tuning import TuningSettings
 from third_party.quantization.transform import quantizers
 
 
@@ -99,6 +100,24 @@ def test_compensated_rounding_is_a_step_and_leaves_no_bias_to_correct(net, batch
     steps = {step["step"]: step for step in result.steps}
     assert steps["reconstruct"]["layers"] and "correct biases" not in steps
     assert _error(fitted, net, batches) < _error(plain, net, batches)
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "adaround", None])
+def test_tuning_is_the_last_step_and_what_it_moved_is_said(net, batches, rounding):
+    plain, tuned = copy.deepcopy(net), copy.deepcopy(net)
+    settings = ReconstructionSettings(enabled=rounding is not None, method=rounding or "gptq", iterations=5)
+    low = {"weights": WeightSettings(bits=4), "activations": ActivationSettings(bits=4), "reconstruction": settings}
+    before = post_training_quantize(plain, PTQRecipe(**low), batches)
+    result = post_training_quantize(tuned, PTQRecipe(tuning=TuningSettings(iterations=100), **low), batches)
+    assert [step["step"] for step in result.steps][-2:] == ["tune", "convert"]
+    row = result.steps[-2]
+    assert row["kept"] and row["layers"] == ["head.2"] and row["error"][1] < 0.8 * row["error"][0]
+    learned = [row for row in result.ranges if row["observer"] == "learned"]
+    assert len(learned) > len(result.ranges) / 2
+    if rounding is None:
+        assert not any(row["observer"] == "learned" for row in before.ranges)
+    ends = {row["name"]: (row["bottom"], row["top"]) for row in result.histograms}
+    assert all(ends[row["name"]] == (row["bottom"], row["top"]) for row in learned)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.hooks import RemovableHandle
 
 from ...modules import QuantLayer
-from ...quantizers.affine import AffineQuantizer, LearnedRangeQuantizer
+from ...quantizers.affine import AffineQuantizer
 from ...quantizers.quantizer import Quantizer
 from ...spec.roles import Role
+from ..learnable import has_learnable_range
 from ..weight_ranges import folded_factor
 from .adaround import LearnedRounding, can_learn_rounding, put_weight
 from .captured import pick, rows_of
@@ -49,7 +50,7 @@ class BlockLearner:
         self.activations = [
             q for q in block.modules() if isinstance(q, Quantizer) and q.role is Role.ACTIVATION and q.enabled
         ]
-        self._ranges = [q for q in self.activations if _has_learnable_range(q) and q not in skip]
+        self._ranges = [q for q in self.activations if has_learnable_range(q) and q not in skip]
         self._start = [q.scale.detach().clone() for q in self._ranges]
         choices = [rounding.choice for _, rounding in self._roundings.values()]
         groups: list[dict[str, Any]] = [{"params": choices, "lr": settings.rate}] if choices else []
@@ -150,11 +151,6 @@ class BlockLearner:
 
     def _drop(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         return self._mix(args[0], output)
-
-
-def _has_learnable_range(quantizer: Quantizer) -> TypeGuard[AffineQuantizer]:
-    by_step = isinstance(quantizer, AffineQuantizer) and not isinstance(quantizer, LearnedRangeQuantizer)
-    return by_step and quantizer.initialized and not quantizer.fixed_range
 
 
 def _error(output: Any, target: Any) -> Tensor:

@@ -146,7 +146,7 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match="empty"):
         reconstruct(model, [])
     model[0].input_quantizer.reset_range()
-    with pytest.raises(ValueError, match="calibrate the model before reconstruction.*0.input_quantizer"):
+    with pytest.raises(ValueError, match="calibrate the model before its weights.*0.input_quantizer"):
         reconstruct(model, images())
     with pytest.raises(ValueError, match="drop must be a number"):
         LearningSettings(drop=2.0)
