@@ -53,6 +53,7 @@ def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBa
         convert_model=False,
         input_range=PIXELS,
         lesson=OwnLabels(),
+        tuning_batches=batches.in_batches_of(recipe.tuning.images) if isinstance(batches, DetectionBatches) else None,
     )
 
 

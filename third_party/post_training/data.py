@@ -55,6 +55,10 @@ class DetectionBatches:
             kind = OSError if isinstance(error, OSError) else ValueError
             raise kind(f"data set {self.name!r} cannot be read: {error}") from error
 
+    def in_batches_of(self, images: int) -> "DetectionBatches":
+        """The same images, so many in a batch."""
+        return DetectionBatches(self.cfg, self.name, self.records, annotated=self.annotated, batch_size=images)
+
     def subset(self, records: Sequence[Record]) -> "DetectionBatches":
         """The same kind of batches of other records."""
         return DetectionBatches(self.cfg, self.name, records, annotated=self.annotated, batch_size=self.batch_size)

@@ -21,6 +21,7 @@ def test_batches_can_be_gone_over_again(trained):
     rounds = [[sample["image_id"] for batch in batches for sample in batch] for _ in range(2)]
     assert rounds[0] == rounds[1] == [1, 2, 3, 4, 5, 6]
     assert [len(batch) for batch in batches] == [4, 2] and len(batches) == 2
+    assert [len(batch) for batch in batches.in_batches_of(5)] == [5, 1] and batches.batch_size == 4
     assert "instances" not in next(iter(batches))[0]
     annotated = DetectionBatches(trained.cfg, name, with_objects(read_records(name))[:1], annotated=True)
     sample = next(iter(annotated))[0]

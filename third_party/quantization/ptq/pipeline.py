@@ -25,7 +25,7 @@ from .ranges import RangeRow
 from .recipe import PTQRecipe
 from .result import PTQResult
 from .statistics import TensorStatistics
-from .tuning import Lesson
+from .tuning import Lesson, tune
 from .weight_ranges import folded_factor
 from .weight_steps import after_ranges, before_statistics, gather_statistics
 
@@ -44,6 +44,7 @@ def post_training_quantize(
     convert_model: bool = True,
     input_range: InputRange | None = None,
     lesson: Lesson | None = None,
+    tuning_batches: Iterable[Any] | None = None,
 ) -> PTQResult:
     """Quantize a trained model, in place, with data that need no labels.
 
@@ -62,6 +63,7 @@ def post_training_quantize(
         input_range: what is known of the batches whatever the data, such as that pixels are bytes; it is the range of
             tensors that follow from inputs alone. None: all ranges come from data.
         lesson: for the recipe's tuning, as in :func:`tune`.
+        tuning_batches: for it, in place of ``batches``: the same with several images each take less time.
 
     Returns:
         what was done.
@@ -89,7 +91,11 @@ def post_training_quantize(
             rows = set_ranges(model, statistics, recipe.observers())
             _leave_in_float(model, result.warnings)
     _take_weight_ranges(model)
-    after_ranges(model, recipe, batches, run, step, lesson)
+    reference = after_ranges(model, recipe, batches, run, step)
+    if reference is not None and recipe.tuning.iterations:
+        with step("tune") as facts:
+            some = batches if tuning_batches is None else tuning_batches
+            facts |= tune(model, some, run, reference=reference, settings=recipe.tuning, lesson=lesson)
     _describe(model, statistics, rows, result)
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)

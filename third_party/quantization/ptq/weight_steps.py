@@ -22,7 +22,6 @@ from .recipe_parts import ReconstructionSettings
 from .rounding import LearningSettings, compensate, reconstruct
 from .scale_search import refine_scales
 from .statistics import TensorStatistics
-from .tuning import Lesson, tune
 
 Step = Callable[[str], AbstractContextManager[dict[str, Any]]]
 
@@ -63,30 +62,23 @@ def gather_statistics(
         }
 
 
-def after_ranges(
-    model: nn.Module,
-    recipe: PTQRecipe,
-    batches: Iterable[Any],
-    run: Run,
-    step: Step,
-    lesson: Lesson | None = None,
-) -> None:
-    """Steps that need all ranges: single layers before biases, which make up for what these do; all at once at last."""
+def after_ranges(model: nn.Module, recipe: PTQRecipe, batches: Iterable[Any], run: Run, step: Step) -> nn.Module | None:
+    """Steps for single layers that need all ranges; biases come last, as they make up for what all else does.
+
+    Returns:
+        the model in floating point, if some step needs it: rounded weights no longer show what it computed before.
+    """
     if any(isinstance(layer, QuantLayer) and layer.input_scale is not None for layer in model.modules()):
         with step("refine") as facts:
             facts["layers"] = refine_scales(model, batches, run)
-    reference = None
-    if recipe.reconstruction.enabled or recipe.tuning.iterations:
-        reference = float_copy(model)  # rounded weights no longer show what the model computed before
+    reference = float_copy(model) if recipe.reconstruction.enabled or recipe.tuning.iterations else None
     biases = recipe.steps.bias_correction
     if reference is not None and recipe.reconstruction.enabled:
         biases = _reconstruct(model, recipe, batches, run, step, reference)
     if biases:
         with step("correct biases") as facts:
             facts["layers"] = correct_biases(model, batches, torch.no_grad()(run), reference=reference)
-    if reference is not None and recipe.tuning.iterations:
-        with step("tune") as facts:
-            facts |= tune(model, batches, run, reference=reference, settings=recipe.tuning, lesson=lesson)
+    return reference
 
 
 def _reconstruct(

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from detectron2.projects import read_config
+from third_party.post_training.__main__ import main
 from third_party.post_training.models import load_detector, quantization_of
 from third_party.quantization.ptq.recipe import PTQRecipe
 
@@ -22,6 +23,15 @@ def test_a_checkpoint_and_its_record(prepared, calibrated):
     row = next(row for row in found["ptq"]["ranges"] if row["observer"] == "minmax")
     levels = dict(model.named_modules())[row["name"]].input_quantizer.grid().levels()
     assert quantization_of(model) is not None and float(levels.max()) == pytest.approx(row["top"], rel=0.02)
+
+
+def test_tuning_is_a_setting(prepared, tmp_path):
+    more = ["WEIGHTS.BITS", "4", "ACTIVATIONS.BITS", "4", "TUNING.ITERATIONS", "2", "TUNING.IMAGES", "3"]
+    given = prepared.arguments("calibrate", "--calib", "ptq_shapes_train", "--out", tmp_path / "results", *more)
+    assert main(given) == 0
+    found = json.loads((tmp_path / "results" / "calibration.json").read_text())
+    row = next(step for step in found["ptq"]["steps"] if step["step"] == "tune")
+    assert row["iterations"] == 2 and len(row["error"]) == len(row["lesson"]) == 2 and row["layers"]
 
 
 @pytest.mark.parametrize(
