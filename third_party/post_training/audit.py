@@ -4,6 +4,7 @@ import copy
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -19,6 +20,7 @@ from ..quantization.ptq.audit import (
     worst_slice,
 )
 from ..quantization.ptq.recipe import PTQRecipe
+from ..quantization.ptq.tuning import TuningSettings
 from .calibration import calibrate_detector
 from .corruptions import CORRUPTIONS, CorruptedBatches
 from .data import DetectionBatches, Record, choose
@@ -45,7 +47,7 @@ def audit_calibration(
     """All audits of a calibration set.
 
     Each point of the curve and each corruption is a calibration or an evaluation of its own: choose a judge of few
-    images.
+    images. Nothing is tuned, as that takes minutes each time.
 
     Args:
         model: in floating point; it stays so.
@@ -168,5 +170,5 @@ def corruption_audit(model: nn.Module, quantized: nn.Module, judge: Judge, warni
 
 def _calibrated(model: nn.Module, recipe: PTQRecipe, batches: DetectionBatches) -> nn.Module:
     changed = copy.deepcopy(model)
-    calibrate_detector(changed, recipe, batches)
+    calibrate_detector(changed, replace(recipe, tuning=TuningSettings()), batches)
     return changed.eval()

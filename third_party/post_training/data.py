@@ -57,11 +57,15 @@ class DetectionBatches:
 
     def in_batches_of(self, images: int) -> "DetectionBatches":
         """The same images, so many in a batch."""
-        return DetectionBatches(self.cfg, self.name, self.records, annotated=self.annotated, batch_size=images)
+        other = copy.copy(self)
+        other.batch_size = images
+        return other
 
     def subset(self, records: Sequence[Record]) -> "DetectionBatches":
         """The same kind of batches of other records."""
-        return DetectionBatches(self.cfg, self.name, records, annotated=self.annotated, batch_size=self.batch_size)
+        other = copy.copy(self)
+        other.records = list(records)
+        return other
 
 
 def _mapper(cfg: CfgNode, annotated: bool) -> DatasetMapper:

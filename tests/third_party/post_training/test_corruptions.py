@@ -40,5 +40,7 @@ def test_batches(trained):
     for before, after in zip(plain, made, strict=True):
         assert torch.allclose(after[0]["image"], before[0]["image"] * 0.4)
         assert after[0]["image_id"] == before[0]["image_id"]
+    (joined,) = made.in_batches_of(3)
+    assert torch.equal(joined[0]["image"], next(iter(made))[0]["image"]) and len(made.subset(plain.records[:2])) == 2
     with pytest.raises(ValueError, match="corruption must be one of brightness, blur, noise, jpeg; got 'fog'"):
         CorruptedBatches(plain, "fog")
