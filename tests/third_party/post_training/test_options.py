@@ -27,9 +27,17 @@ def _step(name):
 
 
 def test_the_page_lists_the_whole_recipe():
-    given = yaml.safe_load(PAGE.partition("```yaml\n")[2].partition("```")[0])
+    section = PAGE.partition("## The recipe")[2]
+    given = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
     assert given.pop("LAYERS")
     assert given == {key: value for key, value in PTQRecipe().to_mapping().items() if key != "LAYERS"}
+
+
+def test_recipes_on_the_page_can_be_read():
+    recipes = [
+        PTQRecipe.from_mapping(yaml.safe_load(text)) for text in re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
+    ]
+    assert len(recipes) == 2 and all(recipe.layers for recipe in recipes)
 
 
 def test_the_page_names_options_that_exist():
