@@ -44,7 +44,8 @@ def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBa
         ValueError: no batches, a choice that matches no layer, or images that cannot be read.
         FloatingPointError: activations that are NaN or infinite, with the layer's name.
     """
-    return post_training_quantize(
+    lesson = OwnLabels()
+    result = post_training_quantize(
         model,
         recipe,
         batches,
@@ -52,9 +53,15 @@ def calibrate_detector(model: nn.Module, recipe: PTQRecipe, batches: DetectionBa
         prepare_model=quantize_model,
         convert_model=False,
         input_range=PIXELS,
-        lesson=OwnLabels(),
+        lesson=lesson,
         tuning_batches=batches.in_batches_of(recipe.tuning.images) if isinstance(batches, DetectionBatches) else None,
     )
+    if recipe.tuning.iterations and not lesson.count:
+        result.warnings.append(
+            f"The float model detects nothing above a score of {lesson.threshold:g} on the calibration images: tuning "
+            "had no objects to learn from. Calibrate on images with objects that it finds"
+        )
+    return result
 
 
 def calibration_facts(batches: DetectionBatches, result: PTQResult) -> dict[str, Any]:

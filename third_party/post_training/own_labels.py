@@ -13,12 +13,18 @@ from .loss import detection_losses
 class OwnLabels:
     """A lesson for tuning: the float model's confident detections stand for the truth.
 
+    All losses of the detector count, those of branches that are there for training alone as well.
+
     Args:
         threshold: of the score.
+
+    Attributes:
+        count: of the labels so far.
     """
 
     def __init__(self, threshold: float = 0.3) -> None:
         self.threshold = threshold
+        self.count = 0
 
     def __call__(
         self, model: nn.Module, batch: list[dict[str, Any]], found: list[dict[str, Instances]]
@@ -29,8 +35,14 @@ class OwnLabels:
             model: a detector, in evaluation mode.
             batch: inputs of the standard form.
             found: what the float model gave for them at their own size, as :func:`at_input_size` runs it.
+
+        Raises:
+            ValueError: it gives no instances.
         """
+        if not all("instances" in one for one in found):
+            raise ValueError(f"{type(model).__name__} detects no instances to be tuned to: set TUNING.ITERATIONS to 0")
         labels = [as_labels(one["instances"], self.threshold) for one in found]
+        self.count += sum(map(len, labels))
         labelled = [{**image, "instances": own} for image, own in zip(batch, labels, strict=True)]
         return torch.stack(list(detection_losses(model, labelled).values())).sum()
 

@@ -1,4 +1,4 @@
-"""Which ranges of activations can be learned."""
+"""Which ranges can be learned."""
 
 from typing import TypeGuard
 

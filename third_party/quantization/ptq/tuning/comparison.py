@@ -35,31 +35,50 @@ class Comparison:
     """Runs both models on the same batch, and compares what some layers give.
 
     Rows that a model chose itself, as proposals are, are others in the other model: outputs are compared that have a
-    row for each image, and are of one shape in both.
+    row for each image, and are of one shape in both. A layer that once gave others is left out from then on.
 
     Args:
         model: prepared.
         reference: the model in floating point with modules of the same names.
         names: of the layers.
         run: of model and batch, runs the model.
-        lesson: of the quantized model, the batch, and what ``run`` gave for it in floating point: a loss. It runs the
-            model in place of ``run``.
+        lesson: of the quantized model, the batch, and what ``run`` gave for it in floating point: a loss.
+        apart: the lesson runs the model in another way than ``run`` does, so that outputs are taken from a run of
+            their own; otherwise the lesson's run does for both.
+
+    Attributes:
+        compared: names of the layers whose outputs have been compared.
+        images: rows of what the first layer got in the last batch.
+
+    Raises:
+        ValueError: the reference lacks a layer.
     """
 
     def __init__(
-        self, model: nn.Module, reference: nn.Module, names: Sequence[str], run: Run, lesson: Lesson | None
+        self,
+        model: nn.Module,
+        reference: nn.Module,
+        names: Sequence[str],
+        run: Run,
+        lesson: Lesson | None,
+        *,
+        apart: bool = False,
     ) -> None:
-        self.model, self.reference, self.run, self.lesson = model, reference, run, lesson
-        self._images = 0
+        self.model, self.reference, self.run, self.lesson, self.apart = model, reference, run, lesson, apart
+        self.compared: set[str] = set()
+        self.images = 0
+        self._chosen: set[str] = set()
         self._given: dict[str, list[Tensor]] = {}
         self._wanted: dict[str, list[Tensor]] = {}
+        theirs = dict(reference.named_modules())
+        if missing := [name for name in names if name not in theirs]:
+            raise ValueError(f"the reference is of another model: it has no {', '.join(missing)}")
         self._handles: list[RemovableHandle] = []
-        for side, kept in ((model, self._given), (reference, self._wanted)):
-            for name in names:
-                self._handles.append(side.get_submodule(name).register_forward_hook(_recording(kept, name)))
-        for layer in reference.modules():
-            if isinstance(layer, QuantLayer):
-                self._handles.append(layer.register_forward_pre_hook(self._count))
+        for name in names:
+            self._handles.append(model.get_submodule(name).register_forward_hook(_recording(self._given, name)))
+            self._handles.append(theirs[name].register_forward_hook(_recording(self._wanted, name)))
+        layers = (layer for layer in reference.modules() if isinstance(layer, QuantLayer))
+        self._handles += [layer.register_forward_pre_hook(self._count) for layer in layers]
 
     def __call__(self, batch: Any) -> Distance:
         """The distance on a batch, differentiable in the quantized model.
@@ -67,38 +86,49 @@ class Comparison:
         Raises:
             ValueError: nothing can be compared.
         """
-        self._images = 0
-        self._given.clear()
+        self.images = 0
         self._wanted.clear()
         with torch.no_grad():
             found = self.run(self.reference, batch)
         loss = None
-        if self.lesson is None:
-            self.run(self.model, batch)
-        else:
+        self._given.clear()
+        if self.lesson is not None:
             loss = self.lesson(self.model, batch, found)
+        if self.lesson is None or self.apart:
+            self._given.clear()
+            self.run(self.model, batch)
         pairs = [
-            (given.float(), wanted.float())
-            for name, calls in self._given.items()
-            for given, wanted in zip(calls, self._wanted.get(name, []), strict=False)
-            if given.shape == wanted.shape and len(given) == self._images
+            pair for name, calls in self._given.items() for pair in self._pairs(name, calls, self._wanted.get(name, []))
         ]
         errors = [(g - w).square().mean() / w.square().mean().clamp_min(_TINY) for g, w in pairs]
-        if not errors and loss is None:
+        if errors:
+            return Distance(torch.stack(errors).mean(), loss)
+        if loss is None:
             raise ValueError(
                 "tuning finds nothing to compare: no layer that results come from gives a row for each image. Give it "
                 "a lesson, or leave it out"
             )
-        error = torch.stack(errors).mean() if errors else torch.zeros(())
-        return Distance(error, loss)
+        return Distance(loss.new_zeros(()), loss)
 
     def close(self) -> None:
         """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 
+    def _pairs(self, name: str, given: list[Tensor], wanted: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        same = len(given) == len(wanted) and all(
+            g.shape == w.shape and len(g) == self.images for g, w in zip(given, wanted, strict=False)
+        )
+        if not same:
+            self._chosen.add(name)
+            self.compared.discard(name)
+        if name in self._chosen:
+            return []
+        self.compared.add(name)
+        return [(g.float(), w.float()) for g, w in zip(given, wanted, strict=True)]
+
     def _count(self, _layer: nn.Module, args: tuple[Any, ...]) -> None:
-        self._images = self._images or len(args[0])
+        self.images = self.images or len(args[0])
 
 
 def _recording(kept: dict[str, list[Tensor]], name: str) -> Callable[..., None]:

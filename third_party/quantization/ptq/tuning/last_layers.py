@@ -1,7 +1,7 @@
-"""The layers that a model's results come from."""
+"""The layers that a model's results come from, seen in the graph of gradients."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,27 @@ from torch.autograd.graph import Node
 from ...modules import QuantLayer
 
 
-def last_layers(model: nn.Module, run: Callable[[], object]) -> list[str]:
-    """Quantized layers whose output no other of them reads, in the order in which they run.
+class Flow(NamedTuple):
+    """How the results of quantized layers depend on each other in a run.
 
-    What follows a layer is seen in the graph of gradients. Where it is cut, as behind proposals, the layer in front of
-    the cut is one of the last.
+    Attributes:
+        last: layers whose output no other of them reads, in the order in which they run.
+        before: for each of all layers those that its outputs depend on, itself among them.
+    """
+
+    last: list[str]
+    before: dict[str, frozenset[str]]
+
+
+def flow_of(model: nn.Module, run: Callable[[], object]) -> Flow:
+    """Run a model with gradients and look at their graph.
+
+    Where the graph is cut, as behind proposals, the layer in front of the cut is one of the last, and none before the
+    layer behind it.
 
     Args:
-        model: prepared; in the mode in which it is to run.
+        model: prepared; in the mode in which it is to run; the layers' weights or biases require gradients.
         run: calls it on an example.
-
-    Returns:
-        qualified names.
     """
     read: list[Node] = []
     made: dict[str, list[Node]] = {}
@@ -45,10 +54,13 @@ def last_layers(model: nn.Module, run: Callable[[], object]) -> list[str]:
         for handle in handles:
             handle.remove()
     inner = _all_before(read)
-    return [name for name, nodes in made.items() if not inner.issuperset(nodes)]
+    last = [name for name, nodes in made.items() if not inner.issuperset(nodes)]
+    names = {node: name for name, nodes in made.items() for node in nodes}
+    reached = {name: frozenset(names[node] for node in _all_before(made[name]) if node in names) for name in made}
+    return Flow(last, reached)
 
 
-def _all_before(nodes: list[Node]) -> set[Node]:
+def _all_before(nodes: Iterable[Node]) -> set[Node]:
     """The nodes of a graph of gradients from which some nodes follow, and these themselves."""
     found: set[Node] = set()
     waiting = list(nodes)

@@ -13,11 +13,11 @@ class TuningSettings:
     Attributes:
         iterations: steps of Adam; 0 for none.
         images: of a step, at least.
-        weight_rate: of weights, as a share of the distance of their levels.
+        weight_rate: of weights, as a share of the distance of their levels, the mean of all channels.
         range_rate: of the steps of activations below 8 bits, as a share of them.
         bias_rate: of biases, as a share of their root mean square.
         lesson: weight of the lesson's loss against the error of the last layers, both relative to where they start.
-        warmup: iterations in which the rates rise from 0; then they fall by a half cosine.
+        warmup: iterations in which the rates rise from 0, while all fall by a half cosine.
 
     Raises:
         ValueError: a value that is not allowed.

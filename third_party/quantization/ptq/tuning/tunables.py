@@ -31,6 +31,9 @@ class Tunables:
 
     Attributes:
         groups: for an optimizer; a tensor each.
+
+    Raises:
+        ValueError: there are none, or float16 ones, for which Adam's averages are too small.
     """
 
     def __init__(self, model: nn.Module, settings: TuningSettings) -> None:
@@ -44,7 +47,11 @@ class Tunables:
                 if has_learnable_range(quantizer):
                     found[quantizer.scale] = settings.range_rate * float(quantizer.scale.mean())
         self.groups: list[dict[str, Any]] = [{"params": [t], "lr": rate} for t, rate in found.items() if rate > 0]
+        if not self.groups:
+            raise ValueError("tuning finds nothing to tune: no layer is quantized, or all rates are 0")
         self._tensors = [tensor for group in self.groups for tensor in group["params"]]
+        if any(tensor.dtype is torch.float16 for tensor in self._tensors):
+            raise ValueError("the model is in float16: tune it in float32, and convert it afterwards")
         self._before = [tensor.detach().clone() for tensor in self._tensors]
 
     @contextmanager
@@ -76,6 +83,8 @@ def _of_layer(layer: QuantLayer, settings: TuningSettings) -> dict[Tensor, float
     """A layer's weight and bias with their rates."""
     found: dict[Tensor, float] = {}
     quantizer = layer.weight_quantizer
+    if not any(one is not None and one.enabled for one in (quantizer, layer.input_quantizer)):
+        return found
     if quantizer is not None and quantizer.enabled and has_learnable_range(quantizer):
         prepared = layer.prepared_weight(folded_factor(layer))
         size = float(layer.weight.abs().mean() / prepared.abs().mean().clamp_min(torch.finfo(torch.float32).tiny))

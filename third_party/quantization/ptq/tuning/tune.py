@@ -9,11 +9,10 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from ...modules import QuantLayer
 from ..batches import Run, call_model, first_batch
 from ..calibrate import check_calibrated
 from .comparison import Comparison, Distance, Lesson
-from .last_layers import last_layers
+from .last_layers import Flow, flow_of
 from .settings import TuningSettings
 from .tunables import Tunables
 
@@ -30,8 +29,9 @@ class TuningRow(TypedDict):
     Attributes:
         layers: whose outputs were compared.
         iterations: that were taken.
-        error, lesson: before and after, means over some batches; the lesson's are empty without one.
-        kept: whether the tuned model is better by both together; otherwise it is as it was.
+        error, lesson: before and after, means over the first batches; the lesson's are empty without one, and what is
+            not finite is left out.
+        kept: whether the tuned model is better there by both together; otherwise it is as it was.
     """
 
     layers: list[str]
@@ -53,12 +53,13 @@ def tune(
     """Tune all that quantization decides, all layers at once, without labels.
 
     After QFT (arXiv 2212.02634): weights, by straight-through gradients, biases and the steps of activations learn
-    together to give what the float model gives, on few images. The layers that results come from
-    (:func:`last_layers`) are compared by squared error, all values alike; a lesson can say which of them matter, as
-    a detection loss against the float model's own detections does.
+    together to give what the float model gives, on few images. The layers that results come from (:func:`flow_of`)
+    are compared by squared error, all values alike; a lesson can say which of them matter, as a detection loss
+    against the float model's own detections does.
 
     Args:
-        model: prepared, ranges of weights and activations set; changed in place, and in evaluation mode afterwards.
+        model: prepared, in float32 or bfloat16, ranges of weights and activations set; changed in place, and in
+            evaluation mode afterwards.
         batches: what ``run`` takes; can be gone over several times.
         run: of model and batch, runs the model.
         reference: the model in floating point with modules of the same names, as :func:`float_copy` makes it.
@@ -71,40 +72,55 @@ def tune(
 
     Raises:
         ValueError: no batch, activations without a range, nothing to tune or nothing to compare.
+        FloatingPointError: the error or the lesson's loss is NaN or infinite before anything is tuned.
     """
     example = first_batch(batches)
     check_calibrated(model)
     model.eval()
     reference.eval()
     tunables = Tunables(model, settings)
-    if not tunables.groups:
-        raise ValueError("tuning finds nothing to tune: no layer is quantized, or all rates are 0")
     with tunables.open():
-        names = last_layers(model, lambda: run(model, example))
-        each = -(-settings.images // max(_images(model, example, run), 1))
-        with closing(Comparison(model, reference, names, run, lesson)) as compare:
+        flow = flow_of(model, lambda: run(model, example))
+        apart = lesson is not None and not _alike(
+            flow, flow_of(model, lambda: _teach(lesson, model, reference, example, run))
+        )
+        with closing(Comparison(model, reference, flow.last, run, lesson, apart=apart)) as compare:
             try:
                 before = _mean(compare, batches)
-                done = _learn(compare, before, batches, each, tunables, settings)
+                _check_finite(before)
+                done = _learn(compare, before, batches, tunables, settings)
                 after = _mean(compare, batches)
-                better = bool(_total(after, before, settings) < _total(before, before, settings))
             except BaseException:
                 tunables.restore()
                 raise
-    kept = better and done == settings.iterations
+    kept = done == settings.iterations and bool(_total(after, before, settings) < _total(before, before, settings))
     if not kept:
         tunables.restore()
         logger.warning("Tuning made the model no better: it stays as it was before")
-    pairs = [(float(b), float(a)) for b, a in zip(before, after, strict=True) if b is not None and a is not None]
-    error, taught = list(pairs[0]), [value for pair in pairs[1:] for value in pair]
-    return TuningRow(layers=names, iterations=done, error=error, lesson=taught, kept=kept)
+    return TuningRow(
+        layers=[name for name in flow.last if name in compare.compared],
+        iterations=done,
+        error=_finite(before.error, after.error),
+        lesson=_finite(before.lesson, after.lesson),
+        kept=kept,
+    )
+
+
+def _teach(lesson: Lesson, model: nn.Module, reference: nn.Module, batch: Any, run: Run) -> Tensor:
+    with torch.no_grad():
+        found = run(reference, batch)
+    return lesson(model, batch, found)
+
+
+def _alike(plain: Flow, taught: Flow) -> bool:
+    """Whether a lesson's run leads to the last layers in the way of a plain run: it may cut branches off."""
+    return all(plain.before[name] == taught.before.get(name) for name in plain.last if name in taught.before)
 
 
 def _learn(
     compare: Comparison,
     start: Distance,
     batches: Iterable[Any],
-    each: int,
     tunables: Tunables,
     settings: TuningSettings,
 ) -> int:
@@ -112,6 +128,7 @@ def _learn(
     optimizer = torch.optim.Adam(tunables.groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, settings.factor)
     stream = _endless(batches)
+    each = -(-settings.images // max(compare.images, 1))
     seen: list[Distance] = []
     for iteration in range(settings.iterations):
         optimizer.zero_grad()
@@ -120,7 +137,9 @@ def _learn(
                 distance = compare(batch)
                 loss = _total(distance, start, settings) / each
             if not torch.isfinite(loss):
-                logger.warning("Tuning stops at step %d: the loss is %s", iteration, float(loss.detach()))
+                logger.warning(
+                    "Tuning stops in front of step %d: the loss is not finite. Use lower rates", iteration + 1
+                )
                 return iteration
             loss.backward()
             seen.append(distance.detached())
@@ -159,18 +178,14 @@ def _mean_of(distances: Sequence[Distance]) -> Distance:
     return Distance(error, torch.stack(lessons).mean() if lessons else None)
 
 
-def _images(model: nn.Module, batch: Any, run: Run) -> int:
-    """Rows of what the first quantized layer gets."""
-    rows: list[int] = []
-    layers = [layer for layer in model.modules() if isinstance(layer, QuantLayer)]
-    handles = [layer.register_forward_pre_hook(lambda _m, args: rows.append(len(args[0]))) for layer in layers]
-    try:
-        with torch.no_grad():
-            run(model, batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return rows[0] if rows else 0
+def _check_finite(start: Distance) -> None:
+    for what, value in (("error of the last layers", start.error), ("lesson's loss", start.lesson)):
+        if value is not None and not torch.isfinite(value):
+            raise FloatingPointError(f"tuning cannot begin: the {what} is {float(value)}")
+
+
+def _finite(*values: Tensor | None) -> list[float]:
+    return [float(value) for value in values if value is not None and torch.isfinite(value)]
 
 
 def _endless(batches: Iterable[Any]) -> Iterator[Any]:

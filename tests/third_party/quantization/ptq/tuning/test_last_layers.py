@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from third_party.quantization import QuantConfig, prepare
-from third_party.quantization.ptq.tuning.last_layers import last_layers
+from third_party.quantization.ptq.tuning.last_layers import flow_of
 from third_party.quantization.spec import MinMaxSpec
 from third_party.quantization.transform import quantizers
 
@@ -31,6 +31,8 @@ def test_layers_that_no_other_reads_and_those_before_a_cut():
     for _, quantizer in quantizers(model):
         quantizer.set_enabled(False)
     with torch.no_grad():
-        assert last_layers(model, lambda: model(x)) == ["boxes", "scores", "second"]
+        flow = flow_of(model, lambda: model(x))
+    assert flow.last == ["boxes", "scores", "second"]
+    assert flow.before["boxes"] == {"stem", "shared", "boxes"} and flow.before["second"] == {"second"}
     hooked = [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks]
     assert not hooked
