@@ -25,6 +25,11 @@ class Target:
             if a shape behind is made of the batch's size and of sides of feature maps: input, QuantizeLinear and
             DequantizeLinear, Conv with bias, the two again, Conv, Reshape to (batch, 2, -1, height, width). ONNX
             Runtime in turn wants the bias within the convolution, so that a generic file can be wrong in OpenVINO.
+        divisions_by_convolution: divisions of channels before QuantizeLinear are depthwise convolutions, for the sake
+            of OpenVINO (2026.4): where the layer before does not take a division in, for example because two divisions
+            read it, it merges the constants with the quantization's range, and computes that wrongly if one is negative
+            (clipped values come out at the wrong end) or if a Clip stands between. The smallest graph: input, Div by
+            ``[1, C, 1, 1]``, Clip, QuantizeLinear, DequantizeLinear.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Target:
     repeat_after_moves: bool = False
     repeat_signed: bool = False
     added_biases: bool = False
+    divisions_by_convolution: bool = False
 
 
 TARGETS: dict[str, Target] = {
@@ -43,7 +49,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("generic", packed_activations=True, repeat_signed=True),
         Target("onnxruntime", unsigned_activations=True, clip_codes=True, widen_weights=True, repeat_after_moves=True),
-        Target("openvino", widen_weights=True, added_biases=True),
+        Target("openvino", widen_weights=True, added_biases=True, divisions_by_convolution=True),
         Target("tensorrt", symmetric_activations=True),
     )
 }

@@ -12,6 +12,7 @@ from ..nodes import tensor_names
 from ..packages import need
 from .activations import lower_activation
 from .biases import add_biases, keep_biases_in_range
+from .divisions import divide_by_convolutions
 from .editing import Editor
 from .neighbours import ask_codes_for_shapes, clip_codes_by_relu
 from .norms import fold_norms
@@ -114,6 +115,8 @@ def _lower(graph: "ir.Graph", names: list[str], target: Target) -> None:
     keep_biases_in_range(editor)
     if target.added_biases:
         add_biases(editor)
+    if target.divisions_by_convolution:
+        divide_by_convolutions(editor)
     _drop_unused(graph)
 
 
