@@ -38,7 +38,7 @@ class SensitivityTable:
     """Rows, the worst first.
 
     Attributes:
-        float_loss: of the model in floating point.
+        float_loss: with quantizers off; weights that have learned to be quantized may be worse so.
         quantized_loss: with everything quantized.
         rows: one for each layer or tensor.
         batches: how many batches were measured.
@@ -67,7 +67,8 @@ class SensitivityTable:
         rise = self.quantized_loss - self.float_loss
         if rise <= 0 or not self.culprits():
             return (
-                f"No layer stands out: the loss is {self.float_loss:.4g} in float, {self.quantized_loss:.4g} quantized."
+                f"No layer stands out: the loss is {self.float_loss:.4g} with quantizers off, "
+                f"{self.quantized_loss:.4g} with all on."
             )
         worst = self.culprits()
         total = sum(row.change for row in self.rows if row.change > 0)
