@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ...modules import QuantLayer
+from ...training.distillation import output_error
 from ..batches import Run
-
-_TINY = 1e-12
 
 Lesson = Callable[[nn.Module, Any, Any], Tensor]
 
@@ -100,7 +99,7 @@ class Comparison:
         pairs = [
             pair for name, calls in self._given.items() for pair in self._pairs(name, calls, self._wanted.get(name, []))
         ]
-        errors = [(g - w).square().mean() / w.square().mean().clamp_min(_TINY) for g, w in pairs]
+        errors = [output_error(given, wanted) for given, wanted in pairs]
         if errors:
             return Distance(torch.stack(errors).mean(), loss)
         if loss is None:
@@ -116,10 +115,8 @@ class Comparison:
             handle.remove()
 
     def _pairs(self, name: str, given: list[Tensor], wanted: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        same = len(given) == len(wanted) and all(
-            g.shape == w.shape and len(g) == self.images for g, w in zip(given, wanted, strict=False)
-        )
-        if not same:
+        same = [g.shape for g in given] == [w.shape for w in wanted]
+        if not same or any(len(g) != self.images for g in given):
             self._chosen.add(name)
             self.compared.discard(name)
         if name in self._chosen:

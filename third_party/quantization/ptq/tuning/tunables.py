@@ -43,9 +43,9 @@ class Tunables:
             if isinstance(layer, QuantLayer):
                 found |= _of_layer(layer, settings)
         for _, quantizer in quantizers(model):
-            if quantizer.role is Role.ACTIVATION and quantizer.enabled and quantizer.bits < _FULL_BITS:
-                if has_learnable_range(quantizer):
-                    found[quantizer.scale] = settings.range_rate * float(quantizer.scale.mean())
+            narrow = quantizer.role is Role.ACTIVATION and quantizer.enabled and quantizer.bits < _FULL_BITS
+            if narrow and has_learnable_range(quantizer):
+                found[quantizer.scale] = settings.range_rate * float(quantizer.scale.mean())
         self.groups: list[dict[str, Any]] = [{"params": [t], "lr": rate} for t, rate in found.items() if rate > 0]
         if not self.groups:
             raise ValueError("tuning finds nothing to tune: no layer is quantized, or all rates are 0")
@@ -90,6 +90,6 @@ def _of_layer(layer: QuantLayer, settings: TuningSettings) -> dict[Tensor, float
         size = float(layer.weight.abs().mean() / prepared.abs().mean().clamp_min(torch.finfo(torch.float32).tiny))
         found[layer.weight] = settings.weight_rate * size * float(quantizer.step().mean())
     bias = bias_of(layer)
-    if bias is not None and bias.is_floating_point():
+    if bias is not None:
         found[bias] = settings.bias_rate * max(float(bias.square().mean().sqrt()), _SMALLEST_BIAS)
     return found
