@@ -96,7 +96,9 @@ def post_training_quantize(
         with step("tune") as facts:
             some = batches if tuning_batches is None else tuning_batches
             facts |= tune(model, some, run, reference=reference, settings=recipe.tuning, lesson=lesson)
-    _describe(model, statistics, rows, result)
+    if reference is not None:  # some ranges may have been learned
+        rows = describe_anew(model, statistics, rows)
+    _describe(statistics, rows, result)
     for _, quantizer in quantizers(model):
         quantizer.set_frozen(True)
     if convert_model:
@@ -105,10 +107,7 @@ def post_training_quantize(
     return result
 
 
-def _describe(
-    model: nn.Module, statistics: dict[str, TensorStatistics], rows: list[RangeRow], result: PTQResult
-) -> None:
-    rows = describe_anew(model, statistics, rows)
+def _describe(statistics: dict[str, TensorStatistics], rows: list[RangeRow], result: PTQResult) -> None:
     result.ranges = [dict(row) for row in rows]
     pairs = zip(rows, statistics.values(), strict=True)
     found = (coarse_histogram(row["name"], own, row["bottom"], row["top"]) for row, own in pairs)

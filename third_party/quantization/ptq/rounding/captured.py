@@ -18,11 +18,6 @@ class Call:
     args: tuple[Any, ...]
     output: Any
 
-    @property
-    def bytes(self) -> int:
-        """Memory that its tensors take."""
-        return sum(t.numel() * t.element_size() for t in tree_leaves((self.args, self.output)) if isinstance(t, Tensor))
-
 
 class _Stop(Exception):
     """The module has been called as often as it will be; the rest of the model need not run."""
