@@ -40,10 +40,8 @@ class FixedSizeCrop(Augmentation):
         return PadTransform(0, 0, missing[1], missing[0], cropped[1], cropped[0], self.pad_value, self.seg_pad_value)
 
     def get_transform(self, image: np.ndarray) -> TransformList:
-        transforms = [self._get_crop(image)]
-        if self.pad:
-            transforms.append(self._get_pad(image))
-        return TransformList(transforms)
+        steps = (self._get_crop, self._get_pad) if self.pad else (self._get_crop,)
+        return TransformList([step(image) for step in steps])
 
 
 class RandomCrop(Augmentation):

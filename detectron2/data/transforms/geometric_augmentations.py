@@ -126,15 +126,12 @@ class ResizeShortestEdge(Augmentation):
         self._init(locals())
 
     def get_transform(self, image: np.ndarray) -> Transform:
-        height, width = image.shape[:2]
-        if self.is_range:
-            size = np.random.randint(self.short_edge_length[0], self.short_edge_length[1] + 1)
-        else:
-            size = np.random.choice(self.short_edge_length)
-        if size == 0:
+        lengths = self.short_edge_length
+        drawn = np.random.randint(lengths[0], lengths[1] + 1) if self.is_range else np.random.choice(lengths)
+        if drawn == 0:  # the image stays as it is
             return NoOpTransform()
-        new_height, new_width = self.get_output_shape(height, width, size, self.max_size)
-        return ResizeTransform(height, width, new_height, new_width, self.interp)
+        before = image.shape[:2]
+        return ResizeTransform(*before, *self.get_output_shape(*before, drawn, self.max_size), self.interp)
 
     @staticmethod
     def get_output_shape(oldh: int, oldw: int, short_edge_length: int, max_size: int) -> tuple[int, int]:
@@ -191,9 +188,9 @@ class RandomRotation(Augmentation):
         _check_sample_style(sample_style)
         self.is_range = sample_style == "range"
         if isinstance(angle, (float, int)):
-            angle = (angle, angle)
-        if center is not None and isinstance(center[0], (float, int)):
-            center = (center, center)
+            angle = (angle,) * 2
+        if center is not None and np.ndim(center) == 1:  # one point
+            center = (center,) * 2
         self._init(locals())
 
     def get_transform(self, image: np.ndarray) -> Transform:
