@@ -13,6 +13,8 @@ from .registry import Range, register_estimator
 
 # Rows much longer than this are thinned out evenly: the error of tens of thousands of values ranks ranges well enough.
 _MOST_VALUES = 1 << 16
+# Values that several ranges are tried on together.
+_MOST_AT_ONCE = 1 << 18
 _COARSE = 25
 _FINE = 16
 
@@ -31,6 +33,13 @@ def mse_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
     """
     # An odd stride meets every column of an image.
     x = x[:, :: (-(-x.shape[1] // _MOST_VALUES)) | 1]
+    # Rows of largest value 1, whose squares are finite.
+    unit = x.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny)
+    bottom, top = _best_range(x / unit.unsqueeze(1), levels, spec)
+    return bottom * unit, top * unit
+
+
+def _best_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
     bottom, top = max_range(x, levels, spec)
     if levels.symmetric:
         top = top * _best_share(lambda share: _error(x, bottom, top * share, levels), top)
@@ -43,28 +52,39 @@ def mse_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
     return bottom, top
 
 
-def _best_share(error_of: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-    """For each group the share in (0, 1] of least error, ``Tensor[G]``; the larger one if two are as good."""
-    best, least = torch.ones_like(like), error_of(torch.ones_like(like))
+def _best_share(errors_of: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+    """For each group the share in (0, 1] of least error, ``Tensor[G]``; the largest if several are as good.
 
-    def consider(share: Tensor) -> None:
-        nonlocal best, least
-        error = error_of(share)
-        better = error < least
-        best, least = torch.where(better, share, best), torch.where(better, error, least)
+    Args:
+        errors_of: from shares, ``Tensor[C, G]``, to their errors.
+        like: ``Tensor[G]``.
+    """
+    coarse = torch.arange(1, _COARSE + 1).to(like) / _COARSE
+    best = _least(errors_of, coarse.unsqueeze(1).expand(-1, len(like)))
+    fine = torch.arange(-_FINE // 2, _FINE // 2 + 1).to(like) * 2 / (_FINE * _COARSE)
+    return _least(errors_of, (best + fine.unsqueeze(1)).clamp(1e-3, 1.0))
 
-    for i in range(_COARSE - 1, 0, -1):
-        consider(torch.full_like(like, i / _COARSE))
-    centre = best
-    for i in range(-_FINE // 2, _FINE // 2 + 1):
-        if i:
-            consider((centre + 2 * i / (_FINE * _COARSE)).clamp(1e-3, 1.0))
-    return best
+
+def _least(errors_of: Callable[[Tensor], Tensor], shares: Tensor) -> Tensor:
+    errors = errors_of(shares)
+    return torch.where(errors == errors.amin(0), shares, 0.0).amax(0)
 
 
 def _error(x: Tensor, bottom: Tensor, top: Tensor, levels: Levels) -> Tensor:
-    """Mean squared error of each row relative to its largest value, ``Tensor[G]``."""
-    step, zero = levels.place(bottom, top)
-    quantized = fake_quantize(x, step, zero, levels.low, levels.high, axis=0, half=levels.half)
-    unit = x.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    return ((quantized - x) / unit).square().mean(1)
+    """Root of the summed squared errors of each row in each of C ranges, ``Tensor[C, G]``.
+
+    Args:
+        x: ``Tensor[G, N]``.
+        bottom, top: ends, ``Tensor[C, G]`` or one row for all, ``Tensor[G]``.
+        levels: between them.
+    """
+    step, zero = levels.place(*torch.broadcast_tensors(bottom, top))
+    parts = max(1, step.numel() * x.shape[1] // _MOST_AT_ONCE)
+    errors = []
+    for steps, zeros in zip(step.chunk(parts), zero.chunk(parts), strict=True):
+        copies = x.expand(len(steps), *x.shape).flatten(0, 1)
+        given = fake_quantize(
+            copies, steps.flatten(), zeros.flatten(), levels.low, levels.high, axis=0, half=levels.half
+        )
+        errors.append(torch.linalg.vector_norm(given - copies, dim=1).view_as(steps))
+    return torch.cat(errors)
