@@ -66,7 +66,7 @@ def case(request):
     return traced(part, settings(**sections), (inputs(2, *SIZE),), (inputs(2, *SIZE, seed=1),)), inputs
 
 
-@pytest.mark.parametrize("bits", [8, 2])
+@pytest.mark.parametrize("bits", [8, 4, 3, 2])
 def test_every_tensor_agrees(case, bits):
     program, inputs = case
     found = compare(program if bits == 8 else at_width(program, bits), (inputs(2, *SIZE, seed=2),))
