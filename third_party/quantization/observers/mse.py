@@ -13,7 +13,7 @@ from .registry import Range, register_estimator
 
 # Rows much longer than this are thinned out evenly: the error of tens of thousands of values ranks ranges well enough.
 _MOST_VALUES = 1 << 16
-# Values that several ranges are tried on together.
+# Values that are quantized at once, where several ranges are tried.
 _MOST_AT_ONCE = 1 << 18
 _COARSE = 25
 _FINE = 16
@@ -33,14 +33,15 @@ def mse_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
     """
     # An odd stride meets every column of an image.
     x = x[:, :: (-(-x.shape[1] // _MOST_VALUES)) | 1]
+    bottom, top = max_range(x, levels, spec)
     # Rows of largest value 1, whose squares are finite.
-    unit = x.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny)
-    bottom, top = _best_range(x / unit.unsqueeze(1), levels, spec)
+    unit = torch.maximum(-bottom, top).clamp_min(torch.finfo(torch.float32).tiny)
+    bottom, top = _best_part(x / unit.unsqueeze(1), bottom / unit, top / unit, levels)
     return bottom * unit, top * unit
 
 
-def _best_range(x: Tensor, levels: Levels, spec: QuantSpec) -> Range:
-    bottom, top = max_range(x, levels, spec)
+def _best_part(x: Tensor, bottom: Tensor, top: Tensor, levels: Levels) -> Range:
+    """The part of the full range, ``bottom`` to ``top``, that has the least error."""
     if levels.symmetric:
         top = top * _best_share(lambda share: _error(x, bottom, top * share, levels), top)
         return -top, top
