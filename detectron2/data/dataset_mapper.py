@@ -49,15 +49,12 @@ class DatasetMapper:
         """
         if recompute_boxes and not use_instance_mask:
             raise ValueError("recompute_boxes needs use_instance_mask (MODEL.MASK_ON True)")
-        self.is_train = is_train
+        self.is_train, self.image_format = is_train, image_format
         self.augmentations = T.AugmentationList(augmentations)
-        self.image_format = image_format
-        self.use_instance_mask = use_instance_mask
-        self.instance_mask_format = instance_mask_format
-        self.use_keypoint = use_keypoint
-        self.keypoint_hflip_indices = keypoint_hflip_indices
-        self.proposal_topk = precomputed_proposal_topk
+        self.use_instance_mask, self.instance_mask_format = use_instance_mask, instance_mask_format
+        self.use_keypoint, self.keypoint_hflip_indices = use_keypoint, keypoint_hflip_indices
         self.recompute_boxes = recompute_boxes
+        self.proposal_topk = precomputed_proposal_topk
         mode = "training" if is_train else "inference"
         logging.getLogger(__name__).info(f"Augmentations in {mode}: {augmentations}")
 

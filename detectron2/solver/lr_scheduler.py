@@ -137,11 +137,8 @@ class WarmupMultiStepLR(LRScheduler):
     ) -> None:
         if list(milestones) != sorted(milestones):
             raise ValueError(f"milestones must increase, got {milestones}")
-        self.milestones = milestones
-        self.gamma = gamma
-        self.warmup_factor = warmup_factor
-        self.warmup_iters = warmup_iters
-        self.warmup_method = warmup_method
+        self.milestones, self.gamma = milestones, gamma
+        self.warmup_method, self.warmup_iters, self.warmup_factor = warmup_method, warmup_iters, warmup_factor
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

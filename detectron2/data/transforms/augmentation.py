@@ -154,9 +154,7 @@ class AugInput:
         self, image: np.ndarray, *, boxes: np.ndarray | None = None, sem_seg: np.ndarray | None = None
     ) -> None:
         _check_img_dtype(image)
-        self.image = image
-        self.boxes = boxes
-        self.sem_seg = sem_seg
+        self.image, self.boxes, self.sem_seg = image, boxes, sem_seg
 
     def transform(self, tfm: Transform) -> None:
         """Applies ``tfm`` to everything, in place."""

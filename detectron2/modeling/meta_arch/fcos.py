@@ -89,11 +89,9 @@ class FCOS(DenseDetector):
         self.box2box_transform = box2box_transform or Box2BoxTransformLinear(normalize_by_size=True)
         self.num_classes = num_classes
         self.center_sampling_radius = center_sampling_radius
-        self.focal_loss_alpha = focal_loss_alpha
-        self.focal_loss_gamma = focal_loss_gamma
-        self.test_score_thresh = test_score_thresh
+        self.focal_loss_alpha, self.focal_loss_gamma = focal_loss_alpha, focal_loss_gamma
+        self.test_score_thresh, self.test_nms_thresh = test_score_thresh, test_nms_thresh
         self.test_topk_candidates = test_topk_candidates
-        self.test_nms_thresh = test_nms_thresh
         self.max_detections_per_image = max_detections_per_image
 
     @classmethod

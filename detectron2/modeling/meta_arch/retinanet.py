@@ -89,19 +89,15 @@ class RetinaNet(DenseDetector):
     ) -> None:
         super().__init__(backbone, head, head_in_features, pixel_mean=pixel_mean, pixel_std=pixel_std)
         self.num_classes = num_classes
-        self.anchor_generator = anchor_generator
+        self.anchor_generator, self.anchor_matcher = anchor_generator, anchor_matcher
         self.box2box_transform = box2box_transform
-        self.anchor_matcher = anchor_matcher
-        self.focal_loss_alpha = focal_loss_alpha
-        self.focal_loss_gamma = focal_loss_gamma
-        self.smooth_l1_beta = smooth_l1_beta
+        self.focal_loss_alpha, self.focal_loss_gamma = focal_loss_alpha, focal_loss_gamma
         self.box_reg_loss_type = check_box_reg_loss_type(box_reg_loss_type)
-        self.test_score_thresh = test_score_thresh
+        self.smooth_l1_beta = smooth_l1_beta
+        self.test_score_thresh, self.test_nms_thresh = test_score_thresh, test_nms_thresh
         self.test_topk_candidates = test_topk_candidates
-        self.test_nms_thresh = test_nms_thresh
         self.max_detections_per_image = max_detections_per_image
-        self.vis_period = vis_period
-        self.input_format = input_format
+        self.vis_period, self.input_format = vis_period, input_format
 
     @classmethod
     def from_config(cls, cfg: Any) -> dict[str, Any]:

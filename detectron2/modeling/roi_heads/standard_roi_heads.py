@@ -57,19 +57,14 @@ class StandardROIHeads(ROIHeads):
     ) -> None:
         super().__init__(**kwargs)
         self.in_features = self.box_in_features = box_in_features
-        self.box_pooler = box_pooler
-        self.box_head = box_head
-        self.box_predictor = box_predictor
+        self.box_pooler, self.box_head, self.box_predictor = box_pooler, box_head, box_predictor
         self.mask_on = mask_in_features is not None
         if self.mask_on:
-            self.mask_in_features = mask_in_features
-            self.mask_pooler = mask_pooler
-            self.mask_head = mask_head
+            self.mask_in_features, self.mask_pooler, self.mask_head = mask_in_features, mask_pooler, mask_head
         self.keypoint_on = keypoint_in_features is not None
         if self.keypoint_on:
             self.keypoint_in_features = keypoint_in_features
-            self.keypoint_pooler = keypoint_pooler
-            self.keypoint_head = keypoint_head
+            self.keypoint_pooler, self.keypoint_head = keypoint_pooler, keypoint_head
         self.train_on_pred_boxes = train_on_pred_boxes
 
     @classmethod
